@@ -1,0 +1,40 @@
+"""Taking back what a cancelled process did: its committed effects in reverse order, as effects of their own. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from accord.engine.states import Priority
+from accord.engine.story import Effect, Process, digest_of
+from accord.model.events import Fact
+
+
+def undo_process(original: Process, effects: Sequence[dict[str, Any]]) -> Process:
+    """A story that undoes `effects` (rows with connection, kind, canonical_id, undo, label), given last first."""
+
+    async def undo(trigger: Fact) -> str:
+        for row in effects:
+            undo_spec = row["undo"]
+            await Effect(
+                role=f"connection {row['connection']}",
+                kind=row["kind"],
+                verb=undo_spec["verb"],
+                canonical_id=row["canonical_id"],
+                body=undo_spec["body"],
+                label=f"Take back: {row['label']}",
+                version=f"undo-{digest_of(undo_spec['body'])}",
+                priority=Priority.CUSTOMER,
+            )
+        return f"cancelled, {len(effects)} effects taken back"
+
+    return Process(
+        name=original.name,
+        title=f"Cancel: {original.title}",
+        version=original.version,
+        story=undo,
+        starts_on=(),
+        one_per=original.one_per,
+        subject=original.subject,
+        priority=original.priority,
+    )

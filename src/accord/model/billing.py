@@ -1,0 +1,164 @@
+"""What is billed, how, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from accord.model.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class TaxTreatment:
+    """How a sale is taxed: `kind` is domestic | reverse_charge | export | exempt | none; `percentage` 19 means 19 %."""
+
+    kind: str
+    country: str
+    percentage: Decimal
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaxRate:
+    """A tax rate as the billing platform needs it before it can be used on an invoice line."""
+
+    id: str
+    label: str
+    country: str
+    percentage: Decimal
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledMilestone:
+    """One entry of a milestone billing schedule in the billing platform: a priced milestone, not yet billed.
+
+    `status` is scheduled | cancelled.
+    """
+
+    id: str
+    engagement_id: str
+    customer_id: str
+    legal_entity: str
+    name: str
+    amount: Money
+    planned_on: date | None = None
+    status: str = "scheduled"
+
+
+@dataclass(frozen=True, slots=True)
+class RecurringSchedule:
+    """A recurring billing schedule: `months` monthly periods of `monthly`, from `starts_on`. `status` is active | cancelled."""
+
+    id: str
+    engagement_id: str
+    customer_id: str
+    legal_entity: str
+    name: str
+    monthly: Money
+    starts_on: date
+    months: int
+    terms_days: int
+    tax_rate_id: str | None = None
+    status: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """One line; `item_id` is the billable item it bills, `net` its amount before tax."""
+
+    item_id: str
+    text: str
+    net: Money
+    tax: Money
+    tax_rate_id: str | None = None
+    service_from: date | None = None
+    service_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice. `origin` is milestone | subscription; `status` is draft | open | paid | void | uncollectible.
+
+    `number` and `billing_ref` are known once the billing platform issued it. `paid` is the sum received so far.
+    `subscription_id` is the canonical id of the recurring schedule a subscription invoice belongs to.
+    """
+
+    id: str
+    customer_id: str
+    legal_entity: str
+    currency: str
+    lines: tuple[InvoiceLine, ...]
+    net: Money
+    tax: Money
+    gross: Money
+    origin: str
+    engagement_id: str | None = None
+    project_id: str | None = None
+    deal_id: str | None = None
+    issued_on: date | None = None
+    due_on: date | None = None
+    terms_days: int | None = None
+    number: str | None = None
+    billing_ref: str | None = None
+    status: str = "draft"
+    paid: Money | None = None
+    disputed: bool = False
+    subscription_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """Money received for one invoice (a part or all of it)."""
+
+    id: str
+    invoice_id: str
+    amount: Money
+    received_on: date
+    customer_id: str | None = None
+    legal_entity: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFailure:
+    """An attempt to collect that failed. One per attempt."""
+
+    id: str
+    invoice_id: str
+    amount: Money
+    failed_on: date
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A customer's objection against an invoice. `status` is open | won | lost | withdrawn."""
+
+    id: str
+    invoice_id: str
+    amount: Money
+    reason: str
+    status: str
+    opened_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivableHold:
+    """Whether the ERP holds an invoice's receivable back from collection, and why. `id` is the invoice's."""
+
+    id: str
+    on_hold: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNote:
+    """A credit against an invoice, in part or in full."""
+
+    id: str
+    invoice_id: str
+    amount: Money
+    reason: str
+    issued_on: date

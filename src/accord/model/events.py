@@ -1,0 +1,40 @@
+"""Facts: what happened, in the past tense. The event log holds nothing else.
+
+A fact about a canonical object carries the object's plain form in `after`, and in `before` what it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that happened. `type` is `noun.past_participle`; `subject` the canonical id it is about;
+    `correlation` the engagement (or None where there is none); `occurred_at` ISO text, aware."""
+
+    type: str
+    subject: str
+    occurred_at: str
+    actor: str
+    payload: dict[str, Any]
+    correlation: str | None = None
+    schema_version: int = 1
+
+
+# Facts that start or wake processes; each is derived from a change of a canonical record (rules/facts.py)
+DEAL_WON = "deal.won"
+DEAL_CHANGED = "deal.changed"  # a won deal's content changed
+DEAL_REOPENED = "deal.reopened"
+CUSTOMER_CHANGED = "customer.changed"
+MILESTONE_APPROVED = "milestone.approved"
+MILESTONE_UNAPPROVED = "milestone.unapproved"
+SUBSCRIPTION_PERIOD_CLOSED = "subscription_period.closed"
+INVOICE_ISSUED = "invoice.issued"
+INVOICE_CHANGED = "invoice.changed"
+PAYMENT_RECEIVED = "payment.received"
+PAYMENT_FAILED = "payment.failed"
+DISPUTE_OPENED = "dispute.opened"
+DISPUTE_CLOSED = "dispute.closed"
+PROJECT_ACTIVATED = "project.activated"
