@@ -1,0 +1,131 @@
+"""Exact bodies: JSON whose decimals never pass through a float, and forms in bracket notation. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from json.encoder import encode_basestring_ascii
+from typing import Any, NoReturn
+from urllib.parse import quote, urlencode
+
+# A literal longer than this is somebody's exponent, not an amount: 1E+1000000 would write a megabyte of zeros.
+_LONGEST_PLAIN_EXPONENT = 64
+
+
+class NotJson(ValueError):
+    """The body is not JSON; see what answered, it may be a proxy or a login page."""
+
+
+class NotWritable(TypeError):
+    """This value has no exact JSON form; give a Decimal for an amount and text for a date."""
+
+
+def read_json(body: bytes) -> Any:
+    """The value of a JSON body; numbers with a point or an exponent become Decimal, the others int. Raises NotJson."""
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise NotJson(f"{len(body)} bytes that are not JSON: {type(error).__name__}") from None
+
+
+def write_json(value: Any) -> bytes:
+    """The JSON of mappings, sequences, text, whole numbers, flags, None and Decimal, 12.50 staying 12.50.
+
+    Raises NotWritable for a float, a date and anything else that has no exact form.
+    """
+    return "".join(_parts(value)).encode()
+
+
+def write_form(form: Mapping[str, Any]) -> bytes:
+    """Nested mappings and lists as `a[b][0][c]=v`, the notation Stripe reads (vendors.md 4).
+
+    None is left out, as Stripe's own client does; empty text unsets a value at the vendor.
+    Raises NotWritable as write_json does.
+    """
+    return urlencode(list(_form_pairs(form)), safe="[]").encode()
+
+
+def write_query(query: Iterable[tuple[str, Any]] | Mapping[str, Any]) -> str:
+    """A query string; pairs keep their order and repeats, a space is `%20`, nested values use brackets."""
+    pairs = query.items() if isinstance(query, Mapping) else query
+    flat = [pair for name, value in pairs for pair in _form_value(str(name), value)]
+    return urlencode(flat, quote_via=quote, safe="")
+
+
+def plain_number(value: Decimal) -> str:
+    """The literal of a finite Decimal without an exponent. Raises NotWritable for infinity and NaN."""
+    if not value.is_finite():
+        raise NotWritable(f"{value} is not a finite number")
+    return str(value) if abs(value.adjusted()) > _LONGEST_PLAIN_EXPONENT else format(value, "f")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NotJson(f"{name} is not a JSON number")
+
+
+def _parts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield encode_basestring_ascii(value)
+    elif value is None or isinstance(value, bool):
+        yield {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, int):
+        yield int.__repr__(value)
+    elif isinstance(value, Decimal):
+        yield plain_number(value)
+    elif isinstance(value, Mapping):
+        yield from _object_parts(value)
+    elif isinstance(value, list | tuple):
+        yield from _list_parts(value)
+    else:
+        raise NotWritable(f"{type(value).__name__} has no exact JSON form")
+
+
+def _object_parts(value: Mapping[Any, Any]) -> Iterator[str]:
+    before = "{"
+    for name, item in value.items():
+        if not isinstance(name, str):
+            raise NotWritable(f"{name!r} is not a text key")
+        yield f"{before}{encode_basestring_ascii(name)}:"
+        yield from _parts(item)
+        before = ","
+    yield "}" if before == "," else "{}"
+
+
+def _list_parts(value: Sequence[Any]) -> Iterator[str]:
+    before = "["
+    for item in value:
+        yield before
+        yield from _parts(item)
+        before = ","
+    yield "]" if before == "," else "[]"
+
+
+def _form_pairs(form: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in form.items():
+        yield from _form_value(str(name), value)
+
+
+def _form_value(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for inner, item in value.items():
+            yield from _form_value(f"{name}[{inner}]", item)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _form_value(f"{name}[{index}]", item)
+    elif value is not None:
+        yield name, _form_text(value)
+
+
+def _form_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, Decimal):
+        return plain_number(value)
+    kind = "a date" if isinstance(value, date) else type(value).__name__
+    raise NotWritable(f"{kind} has no exact form; write it as text")
