@@ -1,0 +1,46 @@
+# Every target does all the set-up it needs on a fresh clone: Python 3.11 or newer is all there must be.
+SHELL := /bin/bash
+PY := .venv/bin/python
+ARGS ?=
+# Two workers, because two cores are what the tests are held to; more machines may say more.
+TEST_WORKERS ?= 2
+
+.PHONY: venv chromium test lint types contracts check format demo bench lock clean
+
+venv:
+	@scripts/venv.sh
+
+chromium: venv
+	@scripts/chromium.sh
+
+test: chromium
+	$(PY) -m pytest -n $(TEST_WORKERS) $(ARGS)
+
+lint: venv
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: venv
+	.venv/bin/mypy
+
+contracts: venv
+	.venv/bin/lint-imports
+
+check: lint types contracts
+
+format: venv
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+demo: venv
+	@.venv/bin/accord demo $(ARGS)
+
+bench: venv
+	@$(PY) -m bench $(ARGS)
+
+lock:
+	scripts/lock.sh $(ARGS)
+
+clean:
+	rm -rf .venv .uv .setup.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
