@@ -26,6 +26,14 @@ DECLINES = {
 }
 DECLINE_CODES = {"insufficient_funds": "card_declined"}  # reason -> the code it comes under
 BANK_TRANSFER = "customer_balance"
+CARD = {
+    "brand": "visa",
+    "country": "US",
+    "exp_month": 12,
+    "exp_year": 2030,
+    "funding": "credit",
+    "last4": "4242",
+}
 
 
 def new_intent(account: Account, amount: int, currency: str, customer: str | None, **fields: Any) -> Json:
@@ -129,7 +137,10 @@ def _charge(
             "paid": paid,
             "payment_intent": intent["id"],
             "payment_method": account.new_id("pm"),
-            "payment_method_details": {"type": method_type, method_type: {}},
+            "payment_method_details": {
+                "type": method_type,
+                method_type: dict(CARD) if method_type == "card" else {},
+            },
             "receipt_url": None,
             "refunded": False,
             "status": "succeeded" if paid else "failed",
