@@ -40,7 +40,14 @@ __all__ = [
 
 
 def jwt_bearer(
-    *, token_url: str, issuer: str, subject: str, audience: str, private_key: str, life_seconds: int = 180, **grant: Any
+    *,
+    token_url: str,
+    issuer: str,
+    subject: str,
+    audience: str,
+    private_key: str,
+    life_seconds: int = 180,
+    **grant: Any,
 ) -> TokenGrant:
     """The JWT bearer grant, RS256 only; the assertion lives about 3 minutes (vendors.md 1.2)."""
 
@@ -54,7 +61,13 @@ def jwt_bearer(
 
 
 def client_credentials(
-    *, token_url: str, client_id: str, client_secret: str, scope: str | None = None, basic: bool = False, **grant: Any
+    *,
+    token_url: str,
+    client_id: str,
+    client_secret: str,
+    scope: str | None = None,
+    basic: bool = False,
+    **grant: Any,
 ) -> TokenGrant:
     """The client credentials grant; the secret goes into the form, or into a Basic header (RFC 6749, 2.3.1)."""
     form = {"grant_type": "client_credentials", "scope": scope}
@@ -76,7 +89,13 @@ def client_assertion(
 
     def request(at: datetime) -> Outgoing:
         issued = _epoch(at)
-        claims = {"iss": client_id, "scope": scope, "aud": token_url, "iat": issued, "exp": issued + life_seconds}
+        claims = {
+            "iss": client_id,
+            "scope": scope,
+            "aud": token_url,
+            "iat": issued,
+            "exp": issued + life_seconds,
+        }
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
@@ -93,7 +112,9 @@ def _signed(claims: dict[str, Any], algorithm: str, private_key: str, header: di
         return jwt.encode({"typ": "JWT", "alg": algorithm, **header}, claims, key, algorithms=[algorithm])
     except Exception as error:
         kind = type(error).__name__  # the message may quote the key
-        raise AccessRefused("bad_private_key", f"the private key cannot sign with {algorithm} ({kind})") from None
+        raise AccessRefused(
+            "bad_private_key", f"the private key cannot sign with {algorithm} ({kind})"
+        ) from None
 
 
 def _form_request(url: str, form: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Outgoing:

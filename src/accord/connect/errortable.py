@@ -121,4 +121,3 @@ def _outcome(then: Then, code: str, words: str, fields: tuple[str, ...], wait: f
             return Absent(sentence)
         case Then.DONE:
             return Committed(details={"note": sentence})
-

@@ -1,12 +1,12 @@
 """A call that got no answer, by what may have happened at the vendor; and what the engine does about it.
 
-    CallFailed
-    ├── NotSent                surely nothing happened at the vendor                         -> Transient
-    │   ├── AccessRefused      no token, or the vendor does not know us                      -> Misconfigured
-    │   ├── NotTrusted         the certificate is not signed by an authority we trust        -> Misconfigured
-    │   └── ForeignAddress     an address outside the connection: no credential goes there   -> Misconfigured
-    └── AnswerLost             the request began to be written: it may have happened         -> Unknown
-        └── AnswerUnreadable   an answer came that cannot be understood                      -> Unknown
+CallFailed
+├── NotSent                surely nothing happened at the vendor                         -> Transient
+│   ├── AccessRefused      no token, or the vendor does not know us                      -> Misconfigured
+│   ├── NotTrusted         the certificate is not signed by an authority we trust        -> Misconfigured
+│   └── ForeignAddress     an address outside the connection: no credential goes there   -> Misconfigured
+└── AnswerLost             the request began to be written: it may have happened         -> Unknown
+    └── AnswerUnreadable   an answer came that cannot be understood                      -> Unknown
 """
 
 from __future__ import annotations

@@ -264,7 +264,9 @@ class Session:
         base = self.base_url
         url = path_or_url if "://" in path_or_url else f"{base}/{path_or_url.lstrip('/')}"
         if _origin(url) != _origin(base):
-            raise ForeignAddress(f"{urlsplit(url).hostname} does not belong to the connection {self.connection}")
+            raise ForeignAddress(
+                f"{urlsplit(url).hostname} does not belong to the connection {self.connection}"
+            )
         text = write_query(query)
         return f"{url}{'&' if '?' in url else '?'}{text}" if text else url
 
@@ -313,7 +315,9 @@ class _StaleConnection(AnswerLost):
     """A kept-alive connection was closed under our request: a read may be sent again on a new one."""
 
 
-def _payload(json: Any, form: Mapping[str, Any] | None, body: bytes | None) -> tuple[bytes | None, dict[str, str]]:
+def _payload(
+    json: Any, form: Mapping[str, Any] | None, body: bytes | None
+) -> tuple[bytes | None, dict[str, str]]:
     if form is not None:
         return write_form(form), {"Content-Type": "application/x-www-form-urlencoded"}
     if json is not None:
