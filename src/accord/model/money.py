@@ -100,7 +100,7 @@ class Money:
         places = Decimal(1).scaleb(-decimals_of(self.currency))
         return Money(self.amount.quantize(places, rounding=_DECIMAL_ROUNDING[rule]), self.currency)
 
-    def times(self, factor: Decimal, rule: Rounding = Rounding.HALF_UP) -> Money:
+    def times(self, factor: Decimal | int, rule: Rounding = Rounding.HALF_UP) -> Money:
         return Money(self.amount * factor, self.currency).rounded(rule)
 
     def __add__(self, other: Money) -> Money:

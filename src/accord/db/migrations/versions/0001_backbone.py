@@ -94,6 +94,16 @@ CREATE TABLE record (
 CREATE INDEX record_correlation ON record (correlation) WHERE correlation IS NOT NULL;
 CREATE INDEX record_changed ON record (kind, changed_at DESC, id);
 
+-- Two names are the same customer's when only case, punctuation and the legal form differ.
+CREATE FUNCTION name_key(name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT regexp_replace(regexp_replace(lower(name),
+        '[^[:alnum:]]+(incorporated|inc|gmbh|kk|limited|ltd|llc|ag|plc|sa|bv|corporation|corp|company|co)[^[:alnum:]]*$', ''),
+        '[^[:alnum:]]+', '', 'g')
+$$;
+CREATE INDEX record_customer_name ON record (name_key(body ->> 'legal_name')) WHERE kind = 'customer';
+CREATE INDEX record_customer_tax ON record ((body -> 'tax_registration' ->> 'number')) WHERE kind = 'customer';
+CREATE INDEX record_invoice_customer ON record ((body ->> 'customer_id')) WHERE kind = 'invoice';
+
 CREATE TABLE record_version (
     kind       text        NOT NULL,
     id         text        NOT NULL,

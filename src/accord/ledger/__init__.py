@@ -1,0 +1,1 @@
+"""Hour to cash: billable items, dispositions, postings, conservation."""

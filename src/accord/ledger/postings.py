@@ -1,0 +1,79 @@
+"""Writes ledger entries and answers where the money is. PostgreSQL itself refuses what does not balance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from accord.engine.intents import as_json
+from accord.engine.shell import Connection
+
+WRITE_ITEMS = """
+INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at)
+SELECT x.id, x.kind, x.engagement, x.legal_entity, x.currency, x.amount, x.source, x.source_id, x.approved_at
+FROM json_to_recordset(%(rows)s::json) AS x (id text, kind text, engagement text, legal_entity text, currency text,
+    amount numeric, source text, source_id text, approved_at timestamptz)
+ON CONFLICT (id) DO NOTHING
+"""
+WRITE_POSTINGS = """
+INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount, reference, cause, posted_at)
+SELECT x.entry, x.item_id, x.engagement, x.legal_entity, x.currency, x.disposition, x.amount, x.reference, x.cause, x.posted_at
+FROM json_to_recordset(%(rows)s::json) AS x (entry text, item_id text, engagement text, legal_entity text, currency text,
+    disposition text, amount numeric, reference text, cause text, posted_at timestamptz)
+ON CONFLICT (entry, item_id, disposition) DO NOTHING
+"""
+# What was approved is counted from the items, not from the postings: the two are compared, so a lost posting shows.
+STANDING = """
+WITH approved AS (
+    SELECT legal_entity, currency, sum(amount) AS value FROM billable_item
+    WHERE %(engagement)s::text IS NULL OR engagement = %(engagement)s GROUP BY 1, 2
+), placed AS (
+    SELECT legal_entity, currency, disposition, sum(amount) AS value FROM posting
+    WHERE disposition <> 'approved' AND (%(engagement)s::text IS NULL OR engagement = %(engagement)s) GROUP BY 1, 2, 3
+)
+SELECT coalesce(a.legal_entity, p.legal_entity), coalesce(a.currency, p.currency), coalesce(a.value, 0), p.disposition, p.value
+FROM approved a FULL JOIN placed p ON p.legal_entity = a.legal_entity AND p.currency = a.currency
+ORDER BY 1, 2, 4
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The ledger of one legal entity and currency: approved = sum of dispositions + unexplained."""
+
+    legal_entity: str
+    currency: str
+    approved: Decimal
+    dispositions: dict[str, Decimal]
+
+    @property
+    def unexplained(self) -> Decimal:
+        return self.approved - sum(self.dispositions.values(), Decimal(0))
+
+
+async def write(
+    connection: Connection, entries: Sequence[tuple[str, tuple[Any, ...], tuple[Any, ...]]], at: datetime
+) -> None:
+    """Write entries (entry name, items, postings) inside the caller's transaction; one written before stays as it is.
+
+    Raises psycopg.errors.IntegrityConstraintViolation for an entry that does not balance or bills an item twice.
+    """
+    items = {item["id"]: item for _, items, _ in entries for item in items}
+    if items:
+        await connection.execute(WRITE_ITEMS, {"rows": as_json(list(items.values()))}, prepare=True)
+    rows = [{"entry": entry, **posting} for entry, _, postings in entries for posting in postings]
+    await connection.execute(WRITE_POSTINGS, {"rows": as_json(rows)}, prepare=True)
+
+
+async def standing(connection: Connection, engagement: str | None = None) -> list[Standing]:
+    """Where approved value is, per legal entity and currency, for one engagement or the whole firm."""
+    cursor = await connection.execute(STANDING, {"engagement": engagement})
+    found: dict[tuple[str, str], Standing] = {}
+    for entity, currency, approved, disposition, value in await cursor.fetchall():
+        row = found.setdefault((entity, currency), Standing(entity, currency, approved, {}))
+        if disposition is not None and value:
+            row.dispositions[disposition] = value
+    return list(found.values())

@@ -1,0 +1,27 @@
+"""The business, one file a flow. Start reading with quote_to_project."""
+
+from __future__ import annotations
+
+from accord.engine.story import Process
+from accord.processes.contract_change import contract_change
+from accord.processes.customer_master import customer_master
+from accord.processes.dispute import dispute
+from accord.processes.invoice_to_cash import invoice_to_cash, payment_failure
+from accord.processes.milestone_to_bill import milestone_to_bill, milestone_withdrawn
+from accord.processes.quote_to_project import quote_to_project
+from accord.processes.recurring_to_bill import recurring_to_bill
+
+PROCESSES: dict[str, Process] = {
+    each.name: each
+    for each in (
+        quote_to_project,
+        contract_change,
+        customer_master,
+        milestone_to_bill,
+        milestone_withdrawn,
+        recurring_to_bill,
+        invoice_to_cash,
+        payment_failure,
+        dispute,
+    )
+}

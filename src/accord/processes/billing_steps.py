@@ -1,0 +1,107 @@
+"""Steps that billing flows share: an invoice's way into ERP and CRM, and what sales is told of its money."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accord.engine.states import Priority
+from accord.engine.story import Effect, Read, ReadRelated, Tell, effect, keep, together
+from accord.model.billing import Invoice
+from accord.model.customer import Notice
+from accord.model.engagement import Engagement, InvoicePosting
+from accord.model.events import Fact
+from accord.model.identity import canonical_id
+from accord.rules.invoicing import customer_status, engagement_status
+
+INVOICE_POSTED = "invoice.posted"
+
+
+def erp_invoice(invoice: Invoice) -> Effect:
+    """The posted invoice in the ERP."""
+    return effect(
+        "erp",
+        "put",
+        "invoice",
+        replace(invoice, paid=None, status="open", disputed=False),
+        f"Post invoice {invoice.number or invoice.id} in the ERP",
+        entity=invoice.legal_entity,
+        priority=Priority.CLOSE,
+        money=invoice.gross,
+        links=(("customer", invoice.customer_id), ("project", invoice.project_id)),
+    )
+
+
+def crm_invoice(invoice: Invoice) -> Effect:
+    """The invoice as sales sees it."""
+    return effect(
+        "crm",
+        "put",
+        "invoice",
+        invoice,
+        f"Show invoice {invoice.number or invoice.id} ({invoice.status}) to sales",
+        priority=Priority.CUSTOMER,
+        money=invoice.gross,
+        links=(("deal", invoice.deal_id), ("customer", invoice.customer_id)),
+    )
+
+
+async def post_invoice(invoice: Invoice) -> None:
+    """Post an issued invoice in the ERP and show it to sales; then say so, for payments that wait for it."""
+    posted, _ = await together(erp_invoice(invoice), crm_invoice(invoice))
+    await keep("invoice_posting", InvoicePosting(invoice.id, invoice.engagement_id, posted.vendor_id))
+    payload = {"number": invoice.number, "erp_id": posted.vendor_id}
+    at = invoice.issued_on.isoformat() + "T00:00:00+00:00" if invoice.issued_on is not None else "1970-01-01T00:00:00+00:00"
+    await Tell((Fact(INVOICE_POSTED, invoice.id, at, "accord", payload, correlation=invoice.engagement_id),))
+
+
+async def tell_sales_of_money(invoice: Invoice) -> None:
+    """Payment status on the opportunity and on the account, from all invoices as they stand."""
+    engagement = await Read("engagement", invoice.engagement_id or "", Engagement)
+    own = await ReadRelated("invoice", invoice.engagement_id or "", Invoice)
+    all_of_customer = await ReadRelated("customer_invoices", invoice.customer_id, Invoice)
+    current = {each.id: each for each in (*all_of_customer, *own)} | {invoice.id: invoice}
+    status = customer_status(invoice.customer_id, invoice.currency, tuple(current.values()))
+    steps = [
+        effect(
+            "crm",
+            "put",
+            "customer_status",
+            status,
+            f"Receivable of the customer: {status.receivable}",
+            priority=Priority.CUSTOMER,
+            links=(("customer", invoice.customer_id),),
+        )
+    ]
+    if engagement is not None:
+        ours = tuple(each for each in current.values() if each.engagement_id == engagement.id)
+        handover = engagement_status(engagement.id, engagement.currency, ours, engagement.projects[0].number)
+        steps.append(
+            effect(
+                "crm",
+                "put",
+                "handover",
+                handover,
+                f"Payment status of the engagement: {handover.payment_status}",
+                priority=Priority.CUSTOMER,
+                links=(("deal", engagement.id),),
+            )
+        )
+    await together(*steps)
+
+
+def notice(about: Invoice, name: str, subject: str, text: str, *, urgent: bool = False) -> Effect:
+    """A message to the account team of an invoice's deal, or of its customer where there is no deal."""
+    kind, id = ("deal", about.deal_id) if about.deal_id is not None else ("customer", about.customer_id)
+    message = Notice(
+        id=canonical_id("notice", name, about.id), about_kind=kind, about_id=id, subject=subject, text=text, urgent=urgent
+    )
+    return effect(
+        "crm",
+        "put",
+        "notice",
+        message,
+        f"Tell the account team: {subject}",
+        priority=Priority.CUSTOMER,
+        money=about.gross,
+        links=((kind, id),),
+    )

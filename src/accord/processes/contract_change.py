@@ -1,0 +1,114 @@
+"""Contract change: a deal that changes after activation changes schedules where that is safe, and opens a case where not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accord.engine.states import Priority
+from accord.engine.story import (
+    Decide,
+    Effect,
+    Read,
+    ReadRelated,
+    Require,
+    effect,
+    keep,
+    process,
+    together_all,
+)
+from accord.model import events
+from accord.model.billing import RecurringSchedule, ScheduledMilestone
+from accord.model.customer import Notice
+from accord.model.deal import Deal
+from accord.model.engagement import Engagement
+from accord.model.events import Fact
+from accord.model.identity import canonical_id
+from accord.model.project import Task
+from accord.rules.changes import Change, Changes, compare
+
+
+@process(
+    starts_on=(events.DEAL_CHANGED, events.DEAL_REOPENED),
+    one_per=lambda fact: f"{fact.subject} {fact.type} {fact.occurred_at}",
+    priority=Priority.CUSTOMER,
+)
+async def contract_change(changed: Fact) -> dict[str, object]:
+    """A contract change is applied to the schedules where that is safe; the rest is one case."""
+    engagement = await Read("engagement", changed.subject, Engagement)
+    if engagement is None:
+        return {"active": False}
+    deal = await Read("deal", changed.subject, Deal)
+    if changed.type == events.DEAL_REOPENED:
+        return await _reopened(deal, engagement)
+    scheduled = await ReadRelated("scheduled_milestone", engagement.id, ScheduledMilestone)
+    recurring = await ReadRelated("recurring_schedule", engagement.id, RecurringSchedule)
+    changes = compare(deal, engagement, scheduled, recurring)
+    if changes.safe:
+        await _apply(changes, engagement, deal)
+    await Require(
+        reason="contract_change" if len(changes.problems) != 1 else changes.problems[0].code,
+        title=f"{deal.name} changed after activation: {'; '.join(each.message for each in changes.problems)}",
+        problems=changes.problems,
+        owner="PMO",
+        money=deal.amount,
+        watch=(deal.id,),
+        name="contract_change",
+    )
+    return {"active": True, "applied": [change.what for change in changes.safe]}
+
+
+async def _apply(changes: Changes, engagement: Engagement, deal: Deal) -> None:
+    """Task and schedule of each changed milestone, what we keep of them, and word to the account team."""
+    await together_all([step for change in changes.safe for step in _steps(change, engagement, deal)])
+    await keep("scheduled_milestone", *(change.after for change in changes.safe))
+    text = "\n".join(change.what for change in changes.safe)
+    about = canonical_id("notice", "contract change", deal.id, text)
+    message = Notice(about, "deal", deal.id, f"{deal.name}: schedule changed", text)
+    await effect(
+        "crm", "put", "notice", message, "Tell the account team: schedule changed",
+        priority=Priority.CUSTOMER, links=(("deal", deal.id),),
+    )  # fmt: skip
+
+
+def _steps(change: Change, engagement: Engagement, deal: Deal) -> list[Effect]:
+    after = change.after
+    project = engagement.project_of(after.legal_entity)
+    milestone = next(each for each in deal.milestones if each.id == after.id)
+    task = Task(
+        id=canonical_id("task", after.id),
+        project_id=project.project_id if project is not None else "",
+        parent_id=None if milestone.phase_id is None else canonical_id("task", milestone.phase_id),
+        name=after.name,
+        ends_on=after.planned_on,
+        milestone_id=after.id,
+        amount=after.amount,
+    )
+    links = (("project", task.project_id), ("task", task.parent_id))
+    return [
+        effect("erp", "put", "task", task, f"Change milestone: {change.what}", money=after.amount, links=links),
+        effect(
+            "billing",
+            "put",
+            "scheduled_milestone",
+            after,
+            f"Change schedule: {change.what}",
+            entity=after.legal_entity,
+            money=after.amount,
+            links=(("customer", after.customer_id),),
+        ),
+    ]
+
+
+async def _reopened(deal: Deal, engagement: Engagement) -> dict[str, object]:
+    """Nothing is billed on until somebody says what the re-opened opportunity means."""
+    await keep("engagement", replace(engagement, status="reopened"))
+    choice = await Decide(
+        name="reopened",
+        question=f"{deal.name} was re-opened (stage {deal.stage!r}) after its project became active. Bill on, or stop?",
+        options=("bill on", "stop billing"),
+        owner="PMO",
+        money=deal.amount,
+    )
+    status = "active" if choice == "bill on" else "cancelled"
+    await keep("engagement", replace(engagement, status=status))
+    return {"active": status == "active", "choice": choice}

@@ -1,0 +1,88 @@
+"""Dispute: a disputed invoice is held in the ERP and the account team knows, until it is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from accord.engine.states import Priority
+from accord.engine.story import Effect, Read, WaitFor, effect, keep, process, together
+from accord.ledger.dispositions import Disposition, move
+from accord.model import events
+from accord.model.billing import Dispute, Invoice, ReceivableHold
+from accord.model.engagement import InvoicePosting
+from accord.model.events import Fact
+from accord.model.money import Money, Rounding
+from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, notice, tell_sales_of_money
+from accord.processes.invoice_to_cash import item_of
+
+
+@process(starts_on=events.DISPUTE_OPENED)
+async def dispute(opened: Fact) -> dict[str, object]:
+    """A disputed invoice notifies the account team and holds the receivable, until the dispute is closed."""
+    found = await Read("dispute", opened.subject, Dispute)
+    posting = await Read("invoice_posting", found.invoice_id, InvoicePosting)
+    if posting is None:
+        await WaitFor(INVOICE_POSTED, found.invoice_id)
+    invoice = replace(await Read("invoice", found.invoice_id, Invoice), disputed=True)
+    contested = _net_part(found, invoice)
+    source = Disposition.COLLECTED if invoice.status == "paid" else Disposition.BILLED
+    text = f"The customer disputes {found.amount} of invoice {invoice.number}: {found.reason}."
+    await together(
+        notice(invoice, f"dispute {found.id}", f"Invoice {invoice.number} is disputed", text, urgent=True),
+        _hold(invoice, True, found.reason),
+        crm_invoice(invoice),
+        move(
+            f"dispute {found.id}", item_of(invoice), contested, out_of=source, into=Disposition.DISPUTED,
+            cause=opened.type, at=opened.occurred_at,
+        ),
+        keep("invoice", invoice),
+    )  # fmt: skip
+    await tell_sales_of_money(invoice)
+    closed = await WaitFor(events.DISPUTE_CLOSED, found.id)
+    return await _settle(found, invoice, contested, source, closed or {})
+
+
+async def _settle(
+    found: Dispute, invoice: Invoice, contested: Money, source: Disposition, closed: Mapping[str, Any]
+) -> dict[str, object]:
+    """Won: the claim stands as before. Lost: the contested part is credited."""
+    status = str(closed.get("status"))
+    invoice = replace(invoice, disputed=False)
+    back = source if status != "lost" else Disposition.CREDITED
+    await together(
+        _hold(invoice, False, f"dispute {status}"),
+        notice(invoice, f"dispute closed {found.id}", f"Dispute of invoice {invoice.number}: {status}", f"Outcome: {status}."),
+        crm_invoice(invoice),
+        move(
+            f"settle {found.id}", item_of(invoice), contested, out_of=Disposition.DISPUTED, into=back,
+            cause=events.DISPUTE_CLOSED, at=f"{found.opened_on.isoformat()}T00:00:00+00:00",
+        ),
+        keep("invoice", invoice),
+    )  # fmt: skip
+    await tell_sales_of_money(invoice)
+    return {"invoice": invoice.number, "outcome": status}
+
+
+def _net_part(found: Dispute, invoice: Invoice) -> Money:
+    """The net part of what is contested: a dispute names a gross amount."""
+    if invoice.gross.amount == 0:
+        return Money.zero(invoice.currency)
+    return invoice.net.times(min(found.amount.amount / invoice.gross.amount, 1), Rounding.HALF_UP)
+
+
+def _hold(invoice: Invoice, on_hold: bool, reason: str) -> Effect:
+    hold = ReceivableHold(id=invoice.id, on_hold=on_hold, reason=reason)
+    label = f"{'Hold' if on_hold else 'Release'} the receivable of invoice {invoice.number}"
+    return effect(
+        "erp",
+        "put",
+        "receivable_hold",
+        hold,
+        label,
+        entity=invoice.legal_entity,
+        priority=Priority.CLOSE,
+        money=invoice.gross,
+        links=(("invoice", invoice.id),),
+    )

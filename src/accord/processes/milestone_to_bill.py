@@ -1,0 +1,184 @@
+"""Milestone to bill: an approved milestone becomes an invoice; a withdrawn approval becomes a question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accord.engine.states import Priority
+from accord.engine.story import (
+    Decide,
+    Done,
+    Problem,
+    Read,
+    ReadPolicy,
+    Require,
+    effect,
+    keep,
+    process,
+    together,
+)
+from accord.ledger.dispositions import Disposition, item, move
+from accord.model import events
+from accord.model.billing import Invoice, ScheduledMilestone
+from accord.model.customer import Customer
+from accord.model.engagement import Engagement
+from accord.model.events import Fact
+from accord.model.identity import canonical_id
+from accord.model.money import Money
+from accord.processes.billing_steps import post_invoice, tell_sales_of_money
+from accord.rules.firm import Firm, country_of
+from accord.rules.invoicing import issued, milestone_invoice
+from accord.rules.tax import rate_for, treatment
+
+
+@process(starts_on=events.MILESTONE_APPROVED, priority=Priority.REVENUE)
+async def milestone_to_bill(approved: Fact) -> dict[str, object]:
+    """An approved milestone becomes an invoice in billing, posted in the ERP and shown to sales."""
+    milestone = await Read("scheduled_milestone", approved.subject, ScheduledMilestone)
+    await Require(
+        reason="milestone_unknown",
+        title=f"A milestone was approved that no engagement has: {approved.subject}",
+        problems=() if milestone is not None else (_unknown(approved.subject),),
+        owner="PMO",
+        watch=(approved.subject,),
+    )
+    engagement = await Read("engagement", milestone.engagement_id, Engagement)
+    customer = await Read("customer", milestone.customer_id, Customer)
+    firm = await ReadPolicy("firm", Firm.parse)
+    await Require(
+        reason="milestone_not_billable",
+        title=f"{milestone.name} cannot be billed",
+        problems=_not_billable(milestone, engagement),
+        owner="finance",
+        money=milestone.amount,
+        watch=(milestone.id, milestone.engagement_id),
+    )
+    invoice = _invoice(milestone, engagement, customer, firm)
+    about = item(
+        id=invoice.lines[0].item_id,
+        kind="milestone",
+        engagement=milestone.engagement_id,
+        legal_entity=milestone.legal_entity,
+        amount=milestone.amount,
+        source="milestone",
+        source_id=milestone.id,
+        approved_at=approved.occurred_at,
+    )
+    at = approved.occurred_at
+    await move(
+        f"approve {milestone.id}", about, milestone.amount, out_of=Disposition.APPROVED, into=Disposition.WIP,
+        cause=approved.type, at=at, new=True,
+    )  # fmt: skip
+    done = await _issue(invoice, firm, customer)
+    await _same_money(invoice, done)
+    invoice = issued(
+        invoice,
+        number=done.details.get("number"),
+        billing_ref=done.vendor_id,
+        issued_on=done.details["issued_on"],
+        due_on=done.details["due_on"],
+    )
+    await together(
+        move(
+            f"bill {invoice.id}", about, milestone.amount, out_of=Disposition.WIP, into=Disposition.BILLED,
+            cause="invoice.issued", at=at, reference=invoice.number,
+        ),
+        keep("invoice", invoice),
+        keep("scheduled_milestone", replace(milestone, status="billed")),
+    )  # fmt: skip
+    await post_invoice(invoice)
+    await tell_sales_of_money(invoice)
+    return {"invoice": invoice.number, "gross": str(invoice.gross)}
+
+
+def _unknown(id: str) -> Problem:
+    cure = "Check the milestone's reference in the ERP, or activate its engagement."
+    return Problem("milestone_unknown", f"No schedule holds the milestone {id}.", "milestone", cure)
+
+
+def _not_billable(milestone: ScheduledMilestone, engagement: Engagement | None) -> tuple[Problem, ...]:
+    if milestone.status == "cancelled":
+        return (Problem("milestone_cancelled", "The milestone was cancelled.", "status", "Withdraw the approval in the ERP."),)
+    if engagement is None:
+        return (Problem("engagement_missing", "Its engagement is not active.", "engagement", "Activate the engagement."),)
+    if engagement.status != "active":
+        message = f"The engagement is {engagement.status}."
+        return (Problem("engagement_on_hold", message, "engagement", "Settle the contract change first."),)
+    return ()
+
+
+def _invoice(milestone: ScheduledMilestone, engagement: Engagement, customer: Customer, firm: Firm) -> Invoice:
+    entity = firm.entities[milestone.legal_entity]
+    project = engagement.project_of(milestone.legal_entity)
+    return milestone_invoice(
+        milestone,
+        entity,
+        treatment(firm, entity, with_country(customer, firm)),
+        project_id=project.project_id if project is not None else "",
+        deal_id=engagement.id,
+        terms_days=engagement.terms_days,
+    )
+
+
+def with_country(customer: Customer, firm: Firm) -> Customer:
+    """The customer with its country as the firm understands it."""
+    found = country_of(firm, customer.country or customer.country_as_given or "")
+    return customer if found is None else replace(customer, country=found.meaning)
+
+
+async def _issue(invoice: Invoice, firm: Firm, customer: Customer) -> Done:
+    """The tax rate the line needs, then the invoice: issued once, whatever happens."""
+    entity = firm.entities[invoice.legal_entity]
+    rate = rate_for(entity, treatment(firm, entity, with_country(customer, firm)))
+    await effect("billing", "put", "tax_rate", rate, f"Tax rate {rate.label}")
+    return await effect(
+        "billing",
+        "issue",
+        "invoice",
+        invoice,
+        f"Issue the invoice for {invoice.lines[0].text}",
+        entity=invoice.legal_entity,
+        once=True,
+        money=invoice.gross,
+        links=(("customer", invoice.customer_id), ("tax_rate", rate.id)),
+    )
+
+
+async def _same_money(invoice: Invoice, done: Done) -> None:
+    """What billing computed must be what we computed, to the minor unit."""
+    told = done.details.get("gross")
+    theirs = None if told is None else Money.of(told["amount"], told["currency"])
+    wrong = theirs is not None and theirs != invoice.gross
+    problem = Problem(
+        "amounts_differ",
+        f"Billing computed {theirs}, the contract says {invoice.gross}.",
+        "gross",
+        "Correct the tax rate or the schedule, void the invoice in billing and retry.",
+    )
+    await Require(
+        reason="amounts_differ",
+        title=f"Invoice {done.details.get('number')} differs from what was approved",
+        problems=(problem,) if wrong else (),
+        owner="finance",
+        money=invoice.gross,
+    )
+
+
+@process(
+    starts_on=events.MILESTONE_UNAPPROVED,
+    one_per=lambda fact: f"{fact.subject} {fact.occurred_at}",
+    priority=Priority.REVENUE,
+)
+async def milestone_withdrawn(withdrawn: Fact) -> dict[str, object]:
+    """The approval of a milestone was withdrawn: nothing happens by itself once it is billed."""
+    invoice = await Read("invoice", canonical_id("invoice", withdrawn.subject), Invoice)
+    if invoice is None:
+        return {"billed": False}
+    choice = await Decide(
+        name="withdrawn_after_billing",
+        question=f"The approval behind invoice {invoice.number} was withdrawn. Keep the invoice, or credit it?",
+        options=("keep", "credit by hand"),
+        owner="finance",
+        money=invoice.gross,
+    )
+    return {"billed": True, "choice": choice}

@@ -1,0 +1,1 @@
+"""What we know: canonical records by version, provenance of each field, crosswalk of ids, ownership guard."""

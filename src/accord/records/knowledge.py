@@ -1,0 +1,163 @@
+"""What the stories read and keep: records, twins, policies with their reference lists. Fixed number of queries a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from accord.engine.intents import as_json
+from accord.engine.shell import Connection, Reading
+from accord.engine.story import Read, ReadPolicy, ReadRelated
+from accord.errors import UsageError
+from accord.records.observe import WRITE_RECORDS, digest_of_record
+
+READ_RECORDS = """
+SELECT r.kind, r.id, r.body FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text)
+JOIN record r ON r.kind = x.kind AND r.id = x.id WHERE NOT r.deleted
+"""
+READ_RELATED = """
+SELECT r.kind, r.correlation, r.body FROM json_to_recordset(%(rows)s::json) AS x (kind text, correlation text)
+JOIN record r ON r.kind = x.kind AND r.correlation = x.correlation WHERE NOT r.deleted ORDER BY r.id
+"""
+# Other customers that may be the same: the same name but for its legal form, or the same tax number.
+READ_TWINS = """
+SELECT me.id, twin.body
+FROM record me JOIN record twin ON twin.kind = 'customer' AND twin.id <> me.id AND NOT twin.deleted
+    AND (name_key(twin.body ->> 'legal_name') = name_key(me.body ->> 'legal_name')
+         OR twin.body -> 'tax_registration' ->> 'number' = me.body -> 'tax_registration' ->> 'number')
+WHERE me.kind = 'customer' AND me.id = ANY(%(ids)s)
+  AND NOT EXISTS (SELECT FROM reference d WHERE d.list = 'distinct_customers'
+                  AND d.given IN (me.id || ' ' || twin.id, twin.id || ' ' || me.id))
+ORDER BY me.id, twin.id
+"""
+# All invoices of a customer, whatever the engagement.
+READ_CUSTOMER_INVOICES = """
+SELECT body ->> 'customer_id', body FROM record
+WHERE kind = 'invoice' AND body ->> 'customer_id' = ANY(%(ids)s) AND NOT deleted ORDER BY id
+"""
+READ_POLICIES = """
+SELECT DISTINCT ON (name) name, version, body FROM policy
+WHERE name = ANY(%(names)s) AND valid_from <= current_date ORDER BY name, valid_from DESC, version DESC
+"""
+READ_REFERENCES = "SELECT list, given, meaning FROM reference WHERE valid_from <= current_date ORDER BY valid_from"
+CURRENT_VERSIONS = """
+SELECT r.kind, r.id, r.version, r.provenance, r.body FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text)
+JOIN record r ON r.kind = x.kind AND r.id = x.id ORDER BY r.kind, r.id FOR UPDATE OF r
+"""
+# Kinds under which a story asks for what belongs to a customer rather than to an engagement.
+TWINS = "customer_twins"
+CUSTOMER_INVOICES = "customer_invoices"
+BY_CUSTOMER = {TWINS: READ_TWINS, CUSTOMER_INVOICES: READ_CUSTOMER_INVOICES}
+OURSELVES = "accord"
+
+
+class PolicyMissing(UsageError):
+    """A policy is not declared; declare it with `accord policy`."""
+
+
+Entries = Sequence[tuple[str, tuple[Any, ...], tuple[Any, ...]]]
+
+
+class Records:
+    """The engine's `Knowledge`; `post` writes ledger entries."""
+
+    def __init__(self, post: Callable[[Connection, Entries, datetime], Awaitable[None]]) -> None:
+        self._post = post
+
+    async def read(self, connection: Connection, readings: Sequence[Reading]) -> list[Any]:
+        records = await self._records(connection, readings)
+        related = await self._related(connection, readings)
+        by_customer = await self._by_customer(connection, readings)
+        policies = await self._policies(connection, readings)
+        values: list[Any] = []
+        for reading in readings:
+            if isinstance(reading, Read):
+                values.append(records.get((reading.kind, reading.id)))
+            elif isinstance(reading, ReadPolicy):
+                values.append(policies[reading.name])
+            elif reading.kind in BY_CUSTOMER:
+                values.append(by_customer.get((reading.kind, reading.correlation), []))
+            else:
+                values.append(related.get((reading.kind, reading.correlation), []))
+        return values
+
+    async def _records(self, connection: Connection, readings: Sequence[Reading]) -> dict[tuple[str, str], Any]:
+        rows = [{"kind": each.kind, "id": each.id} for each in readings if isinstance(each, Read)]
+        if not rows:
+            return {}
+        unique = list({(row["kind"], row["id"]): row for row in rows}.values())
+        cursor = await connection.execute(READ_RECORDS, {"rows": as_json(unique)}, prepare=True)
+        return {(kind, id): body for kind, id, body in await cursor.fetchall()}
+
+    async def _related(self, connection: Connection, readings: Sequence[Reading]) -> dict[tuple[str, str], list[Any]]:
+        found: dict[tuple[str, str], list[Any]] = {}
+        wanted = {(each.kind, each.correlation) for each in readings if isinstance(each, ReadRelated) and each.kind not in BY_CUSTOMER}
+        if wanted:
+            rows = [{"kind": kind, "correlation": correlation} for kind, correlation in sorted(wanted)]
+            cursor = await connection.execute(READ_RELATED, {"rows": as_json(rows)}, prepare=True)
+            for kind, correlation, body in await cursor.fetchall():
+                found.setdefault((kind, correlation), []).append(body)
+        return found
+
+    async def _by_customer(self, connection: Connection, readings: Sequence[Reading]) -> dict[tuple[str, str], list[Any]]:
+        found: dict[tuple[str, str], list[Any]] = {}
+        for kind, query in BY_CUSTOMER.items():
+            ids = sorted({each.correlation for each in readings if isinstance(each, ReadRelated) and each.kind == kind})
+            if ids:
+                cursor = await connection.execute(query, {"ids": ids}, prepare=True)
+                for customer_id, body in await cursor.fetchall():
+                    found.setdefault((kind, customer_id), []).append(body)
+        return found
+
+    async def _policies(self, connection: Connection, readings: Sequence[Reading]) -> dict[str, Any]:
+        names = sorted({each.name for each in readings if isinstance(each, ReadPolicy)})
+        if not names:
+            return {}
+        cursor = await connection.execute(READ_POLICIES, {"names": names}, prepare=True)
+        policies = {name: {**body, "version": version} for name, version, body in await cursor.fetchall()}
+        missing = [name for name in names if name not in policies]
+        if missing:
+            raise PolicyMissing(f"the policy {missing[0]!r} is not declared")
+        cursor = await connection.execute(READ_REFERENCES, prepare=True)
+        references: dict[str, dict[str, str]] = {}
+        for list_name, given, meaning in await cursor.fetchall():
+            references.setdefault(list_name, {})[given] = meaning
+        return {name: {**body, "references": references} for name, body in policies.items()}
+
+    async def keep(
+        self, connection: Connection, objects: Sequence[tuple[str, str, dict[str, Any], str | None]], at: datetime
+    ) -> None:
+        """Keep the platform's own objects. What other systems told of them stays: our fields are laid over theirs."""
+        newest = {(kind, id): (body, correlation) for kind, id, body, correlation in objects}
+        about = [{"kind": kind, "id": id} for kind, id in sorted(newest)]
+        cursor = await connection.execute(CURRENT_VERSIONS, {"rows": as_json(about)}, prepare=True)
+        known = {(row[0], row[1]): row[2:] for row in await cursor.fetchall()}
+        rows = []
+        for (kind, id), (body, correlation) in sorted(newest.items()):
+            version, provenance, before = known.get((kind, id), (0, {}, {}))
+            merged = {**before, **body}
+            if merged == before:
+                continue
+            changed = {name: OURSELVES for name, value in body.items() if before.get(name) != value}
+            rows.append(
+                {
+                    "kind": kind,
+                    "id": id,
+                    "version": version + 1,
+                    "body": merged,
+                    "digest": digest_of_record(merged, False),
+                    "provenance": {**provenance, **changed},
+                    "connection": OURSELVES,
+                    "source_version": "",
+                    "correlation": correlation,
+                    "deleted": False,
+                    "at": at,
+                }
+            )
+        if rows:
+            await connection.execute(WRITE_RECORDS, {"rows": as_json(rows)}, prepare=True)
+
+    async def post(self, connection: Connection, entries: Entries, at: datetime) -> None:
+        await self._post(connection, entries, at)
+

@@ -1,0 +1,120 @@
+"""Invoices from approved milestones and closed subscription periods, and what their payments mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+from accord.model.billing import Invoice, InvoiceLine, Payment, ScheduledMilestone, TaxTreatment
+from accord.model.customer import CustomerStatus
+from accord.model.deal import Handover
+from accord.model.identity import canonical_id
+from accord.model.money import Money, Rounding
+from accord.rules.firm import LegalEntity
+from accord.rules.tax import rate_for, tax_on
+
+
+def milestone_invoice(
+    milestone: ScheduledMilestone,
+    entity: LegalEntity,
+    how: TaxTreatment,
+    *,
+    project_id: str,
+    deal_id: str,
+    terms_days: int,
+) -> Invoice:
+    """The invoice of one approved milestone: one line, taxed as `how` says."""
+    tax = tax_on(milestone.amount, how)
+    line = InvoiceLine(
+        item_id=canonical_id("billable_item", milestone.id),
+        text=milestone.name,
+        net=milestone.amount,
+        tax=tax,
+        tax_rate_id=rate_for(entity, how).id,
+    )
+    return Invoice(
+        id=canonical_id("invoice", milestone.id),
+        customer_id=milestone.customer_id,
+        legal_entity=milestone.legal_entity,
+        currency=milestone.amount.currency,
+        lines=(line,),
+        net=milestone.amount,
+        tax=tax,
+        gross=milestone.amount + tax,
+        origin="milestone",
+        engagement_id=milestone.engagement_id,
+        project_id=project_id,
+        deal_id=deal_id,
+        terms_days=terms_days,
+    )
+
+
+def issued(invoice: Invoice, *, number: str | None, billing_ref: str | None, issued_on: str, due_on: str) -> Invoice:
+    """The invoice once the billing platform has issued it."""
+    return replace(
+        invoice,
+        number=number,
+        billing_ref=billing_ref,
+        issued_on=date.fromisoformat(issued_on),
+        due_on=date.fromisoformat(due_on),
+        status="open",
+    )
+
+
+def payment_status(invoice: Invoice) -> str:
+    """What sales is told of one invoice."""
+    if invoice.disputed:
+        return "disputed"
+    if invoice.status in ("paid", "void", "uncollectible", "draft"):
+        return invoice.status
+    return "partially paid" if invoice.paid is not None and invoice.paid.amount > 0 else "open"
+
+
+def overall_status(invoices: Sequence[Invoice]) -> str:
+    """The payment status of all invoices together: the one that needs most attention."""
+    found = {payment_status(invoice) for invoice in invoices}
+    order = ("disputed", "uncollectible", "partially paid", "open", "paid", "void", "draft")
+    return next((status for status in order if status in found), "nothing billed")
+
+
+def engagement_status(deal_id: str, currency: str | None, invoices: Sequence[Invoice], project_number: str | None) -> Handover:
+    """What sales is told of an engagement's money, in the deal's currency; other currencies are not converted."""
+    billed = [invoice for invoice in invoices if invoice.currency == currency and invoice.status != "void"]
+    zero = None if currency is None else Money.zero(currency)
+    return Handover(
+        id=canonical_id("notice", "handover", deal_id),
+        deal_id=deal_id,
+        project_number=project_number,
+        project_status="active",
+        payment_status=overall_status(invoices),
+        billed=None if zero is None else sum((each.gross for each in billed), start=zero),
+        paid=None if zero is None else sum((each.paid for each in billed if each.paid is not None), start=zero),
+        status="in accord",
+    )
+
+
+def customer_status(customer_id: str, currency: str, invoices: Sequence[Invoice]) -> CustomerStatus:
+    """What sales is told of a customer's receivable, in the customer's currency."""
+    receivable = Money.zero(currency)
+    for invoice in invoices:
+        if invoice.currency == currency and invoice.status in ("open", "uncollectible"):
+            receivable = receivable + invoice.gross - (invoice.paid or Money.zero(currency))
+    id = canonical_id("notice", "customer_status", customer_id)
+    return CustomerStatus(id=id, customer_id=customer_id, payment_status=overall_status(invoices), receivable=receivable)
+
+
+def collected_by(payment: Payment, invoice: Invoice, paid_before: Money) -> Money:
+    """The part of the invoice's net amount that a payment collects, so that full payment collects it to the cent.
+
+    Payments pay net and tax alike; the net share of everything paid so far is rounded half up, and this payment's part is
+    the difference to the share before it.
+    """
+
+    def net_share(paid: Money) -> Money:
+        if invoice.gross.amount == 0:
+            return Money.zero(invoice.currency)
+        return invoice.net.times(min(Decimal(1), paid.amount / invoice.gross.amount), Rounding.HALF_UP)
+
+    return net_share(paid_before + payment.amount) - net_share(paid_before)
