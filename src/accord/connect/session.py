@@ -7,7 +7,6 @@ a failure is NotSent; from the first byte of the request on it is AnswerLost. An
 from __future__ import annotations
 
 import logging
-import math
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -73,8 +72,8 @@ class CallRecord:
 class Session:
     """Calls to one vendor for one connection and worker. Close it with `async with` or `close()`.
 
-    `deadline()` is the moment, on `monotonic`'s scale, until which this worker holds its lease; `classify` is the
-    connector's; `secrets` are hidden from everything logged or raised, with every token got later.
+    `may_send()` tells whether this worker still holds its lease, without asking anybody; `classify` is the connector's;
+    `secrets` are hidden from everything logged or raised, with every token got later.
     """
 
     def __init__(
@@ -89,8 +88,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         secrets: Iterable[str] = (),
         slots: Slots | None = None,
-        deadline: Callable[[], float] = lambda: math.inf,
-        monotonic: Callable[[], float] = time.monotonic,
+        may_send: Callable[[], bool] = lambda: True,
         on_call: Callable[[CallRecord], None] | None = None,
         max_answer_bytes: int = 64_000_000,
     ) -> None:
@@ -103,8 +101,7 @@ class Session:
         self._classify = classify
         self._headers = {"Accept": "application/json", "User-Agent": "accord", **(headers or {})}
         self._redaction = Redaction([*secrets, *authenticator.secrets()])
-        self._deadline = deadline
-        self._monotonic = monotonic
+        self._may_send = may_send
         self._on_call = on_call
         self._line = Line(_trust(self.config.get("ca_file")), max_answer_bytes)
 
@@ -257,7 +254,7 @@ class Session:
 
     def _still_leased(self) -> None:
         """The last look before the first byte: a worker that was stopped and woken up must not send any more."""
-        if self._monotonic() >= self._deadline():
+        if not self._may_send():
             raise NotSent("the lease of this worker ran out before the call was sent")
 
     def _address(self, path_or_url: str, query: Query) -> str:
