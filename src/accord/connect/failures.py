@@ -72,9 +72,19 @@ class AnswerUnreadable(AnswerLost):
     """An answer came that cannot be understood (not JSON, too long): what happened is not known from it."""
 
 
+class Refused(CallFailed):
+    """The vendor answered, and it is no success; `outcome` is the class the connector's error table gives it."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(str(outcome))
+        self.outcome = outcome
+
+
 def outcome_of(error: CallFailed) -> Outcome:
     """What the engine is told when a call failed this way."""
     match error:
+        case Refused():
+            return error.outcome
         case AccessRefused():
             return Misconfigured(error.code, error.reason)
         case ForeignAddress():

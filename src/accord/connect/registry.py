@@ -65,19 +65,21 @@ def open_session(
     slots: Slots | None = None,
     may_send: Callable[[], bool] = lambda: True,
     on_call: Callable[[CallRecord], None] | None = None,
+    make: type[Session] | None = None,
 ) -> Session:
     """A session for a stored connection; the caller closes it.
 
     The vendor's functions see settings and credentials together. Raises NoSuchVendor, CredentialMissing.
     """
-    from accord.connect.session import Session  # aiohttp costs a tenth of a second that `accord --help` does not need
+    # aiohttp costs a tenth of a second that `accord --help` does not need
+    from accord.connect.session import Session
 
     table = table or connector(connection.vendor)
     missing = missing_credentials(table, connection)
     if missing:
         raise CredentialMissing(f"the connection {connection.name} lacks {', '.join(missing)}")
     everything = {**connection.config, **connection.credentials}
-    return Session(
+    return (make or Session)(
         connection.name,
         base_url=table.base_url(connection.config),
         authenticator=table.auth(everything),
@@ -85,8 +87,14 @@ def open_session(
         classify=table.classify,
         config=connection.config,
         headers=table.headers(connection.config) if table.headers else None,
-        secrets=secret_values(connection.credentials),
+        secrets=secret_values(_hidden(table, connection)),
         slots=slots,
         may_send=may_send,
         on_call=on_call,
     )
+
+
+def _hidden(table: Connector, connection: Connection) -> dict[str, object]:
+    """What must never be shown: everything in the vault but what the vendor's table calls no secret."""
+    public = {each.name for each in table.credentials if not each.secret}
+    return {name: value for name, value in connection.credentials.items() if name not in public}

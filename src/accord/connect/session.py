@@ -28,9 +28,10 @@ from accord.connect.failures import (
     ForeignAddress,
     NotSent,
     NotTrusted,
+    Refused,
     outcome_of,
 )
-from accord.connect.line import ConnectionDropped, Line, Sending
+from accord.connect.transport import ConnectionDropped, Sending, Transport
 from accord.connect.paths import path_template
 from accord.connect.redaction import Redaction
 from accord.connect.slots import Slots, Unlimited
@@ -47,6 +48,7 @@ __all__ = [
     "ForeignAddress",
     "NotSent",
     "NotTrusted",
+    "Refused",
     "Session",
     "outcome_of",
 ]
@@ -103,7 +105,7 @@ class Session:
         self._redaction = Redaction([*secrets, *authenticator.secrets()])
         self._may_send = may_send
         self._on_call = on_call
-        self._line = Line(_trust(self.config.get("ca_file")), max_answer_bytes)
+        self._transport = Transport(_trust(self.config.get("ca_file")), max_answer_bytes)
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,7 +115,7 @@ class Session:
 
     async def close(self) -> None:
         """Close every connection; calls still open end as AnswerLost."""
-        await self._line.close()
+        await self._transport.close()
 
     @property
     def base_url(self) -> str:
@@ -163,6 +165,16 @@ class Session:
             return committed(answer) if answer.ok else self.classify(answer)
         except CallFailed as error:
             return outcome_of(error)
+
+    async def expect(self, calling: Awaitable[Answer]) -> Answer:
+        """The answer of a call that must succeed, for readers: raises Refused with its outcome when it did not.
+
+        `records = (await session.expect(session.call("GET", path))).json()`
+        """
+        answer = await calling
+        if not answer.ok:
+            raise Refused(self.classify(answer))
+        return answer
 
     def classify(self, answer: Answer) -> Outcome:
         """The connector's outcome for an answer that is not a success, without secrets."""
@@ -232,7 +244,7 @@ class Session:
         answer: Answer | None = None
         failed: CallFailed | None = None
         try:
-            answer = await self._line.send(request, sending, timeout_seconds)
+            answer = await self._transport.send(request, sending, timeout_seconds)
         except CallFailed as error:
             failed = error
         except (aiohttp.ClientError, OSError, ValueError) as error:

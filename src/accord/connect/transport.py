@@ -1,4 +1,4 @@
-"""The wire itself: one keep-alive HTTP client, and the knowledge of whether a request began to be written.
+"""The transport: one keep-alive HTTP client, and the knowledge of whether a request began to be written.
 
 aiohttp repeats a request by itself when a kept-alive connection turns out to be closed, for GET, PUT, DELETE and others
 (client.py, IDEMPOTENT_METHODS; a session-wide switch exists only as a private attribute). A repeat the budget and the
@@ -35,7 +35,7 @@ class ConnectionDropped(aiohttp.ClientConnectionError):
     """The connection went away under a request; `reused` connections may have been closed before we wrote."""
 
 
-class Line:
+class Transport:
     """One HTTP client for one connection. It is made at the first call, inside the running loop."""
 
     def __init__(self, trust: ssl.SSLContext, max_answer_bytes: int) -> None:
