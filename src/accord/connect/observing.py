@@ -1,0 +1,70 @@
+"""What arrives, by push or poll, becomes canonical records: one way in for both.
+
+A push is translated from the inbox, a poll reads pages from a watermark; both end in `records.observe.apply`, and the
+second to see a change changes nothing. Nothing that cannot be read is dropped: it is a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from accord.connect.connector import Observed
+from accord.engine import statements
+from accord.engine.casework import case_row
+from accord.engine.identities import Identities
+from accord.engine.intents import as_json
+from accord.engine.shell import Connection
+from accord.engine.story import Problem
+from accord.records.observe import Applied, Seen, apply
+
+_READ_BY_THE_GATE = frozenset({"deal"})  # their problems travel with the record and are reported by the activation gate
+
+
+async def observe(
+    db: Connection, connection: str, roles: frozenset[str], observed: Sequence[Observed], now: datetime
+) -> Applied:
+    """Apply a batch inside the caller's transaction, and open a case for each object that cannot be read in full."""
+    seen = [
+        Seen(
+            kind=each.kind,
+            vendor_id=each.vendor_id,
+            version=each.version,
+            body=each.body,
+            canonical_id=each.canonical_id,
+            links=each.links,
+            deleted=each.deleted,
+            problems=each.problems,
+            actor=each.modified_by,
+        )
+        for each in observed
+    ]
+    applied = await apply(db, connection, roles, seen, now)
+    unreadable = [found for found in applied.problems if found[0] not in _READ_BY_THE_GATE]
+    if unreadable:
+        await _open_cases(db, connection, unreadable)
+    if applied.facts:
+        await db.execute("SELECT pg_notify('accord_facts', '')")
+    return applied
+
+
+async def _open_cases(db: Connection, connection: str, unreadable: list[tuple[str, str, tuple[str, ...]]]) -> None:
+    identities = Identities(db)
+    await identities.ensure(len(unreadable))
+    rows = []
+    for kind, id, problems in unreadable:
+        listed = tuple(
+            Problem("unreadable", each, each.split(":")[0], f"Correct the {kind} in {connection}.") for each in problems
+        )
+        rows.append(
+            case_row(
+                id=identities.take(),
+                reason="unreadable",
+                title=f"A {kind} from {connection} cannot be read in full: {problems[0]}",
+                problems=listed,
+                owner="integration engineer",
+                connection=connection,
+                subject=id,
+            )
+        )
+    await db.execute(statements.OPEN_CASES, {"rows": as_json(rows)})

@@ -1,0 +1,124 @@
+"""The safety net: reads what changed at each vendor from a watermark, page by page, each page in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from accord.connect.connector import Watermark
+from accord.connect.failures import CallFailed
+from accord.connect.observing import observe
+from accord.connect.switchboard import Switchboard
+from accord.engine.shell import Connection
+
+log = structlog.get_logger()
+
+# A poll belongs to one worker at a time; a worker that dies gives it back when it is fenced.
+TAKE_POLL = """
+UPDATE poll SET owner = %(worker)s WHERE (connection, kind) = (
+    SELECT p.connection, p.kind FROM poll p JOIN connection c ON c.name = p.connection AND c.state <> 'paused'
+    WHERE p.next_at <= clock_timestamp() AND p.owner IS NULL ORDER BY p.next_at LIMIT 1 FOR UPDATE OF p SKIP LOCKED)
+RETURNING connection, kind, watermark_at, watermark_id, failures
+"""
+MOVE_WATERMARK = """
+UPDATE poll SET watermark_at = %(at)s, watermark_id = %(id)s, last_seen = last_seen + %(seen)s
+WHERE connection = %(connection)s AND kind = %(kind)s AND owner = %(worker)s
+"""
+GIVE_BACK = """
+UPDATE poll SET owner = NULL, last_at = clock_timestamp(), failures = %(failures)s, last_error = %(error)s,
+    next_at = clock_timestamp() + make_interval(secs => CASE WHEN %(failures)s = 0 THEN every_seconds
+        ELSE least(300, 2 ^ %(failures)s) END)
+WHERE connection = %(connection)s AND kind = %(kind)s AND owner = %(worker)s
+"""
+ENTER_POLLS = """
+INSERT INTO poll (connection, kind, every_seconds) VALUES (%(connection)s, %(kind)s, %(every)s)
+ON CONFLICT (connection, kind) DO NOTHING
+"""
+
+
+class WatermarkWentBack(Exception):
+    """A page's watermark lies before the one stored: the connector is wrong, and nothing is skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One poll taken by this worker."""
+
+    connection: str
+    kind: str
+    watermark: Watermark | None
+    failures: int
+
+
+class Polling:
+    """Polls whatever is due, until stopped."""
+
+    def __init__(
+        self, pool: Any, switchboard: Switchboard, worker_id: int, now: Callable[[], datetime], *, idle_seconds: float = 0.25
+    ) -> None:
+        self._pool = pool
+        self._switchboard = switchboard
+        self._worker = worker_id
+        self._now = now
+        self._idle = idle_seconds
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            if not await self.once():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), self._idle)
+
+    async def once(self) -> bool:
+        """Poll one thing that is due; False when nothing was."""
+        async with self._pool.connection() as db, db.transaction():
+            cursor = await db.execute(TAKE_POLL, {"worker": self._worker})
+            row = await cursor.fetchone()
+        if row is None:
+            return False
+        due = Due(row[0], row[1], None if row[2] is None else Watermark(row[2], row[3]), row[4])
+        failures, error = 0, None
+        try:
+            await self._read(due)
+        except CallFailed as failed:
+            failures, error = due.failures + 1, str(failed)
+        except Exception as failed:  # noqa: BLE001  (one vendor's odd answer must not stop the others' polls)
+            failures, error = due.failures + 1, f"{type(failed).__name__}: {failed}"
+            log.warning("poll failed", connection=due.connection, kind=due.kind, error=error)
+        about = {"connection": due.connection, "kind": due.kind, "worker": self._worker}
+        async with self._pool.connection() as db, db.transaction():
+            await db.execute(GIVE_BACK, {**about, "failures": failures, "error": error})
+        return True
+
+    async def _read(self, due: Due) -> None:
+        changed = self._switchboard.resource(due.connection, due.kind).changed
+        if changed is None:
+            return
+        roles = self._switchboard.roles_of(due.connection)
+        session = self._switchboard.session(due.connection)
+        last = due.watermark
+        async for page in changed(session, due.watermark):
+            if page.watermark is not None and last is not None and page.watermark.at < last.at:
+                raise WatermarkWentBack(f"{due.connection} {due.kind}: {page.watermark.at} after {last.at}")
+            last = page.watermark or last
+            async with self._pool.connection() as db, db.transaction():
+                await observe(db, due.connection, roles, page.observed, self._now())
+                if page.watermark is not None:
+                    await self._move(db, due, page.watermark, len(page.observed))
+
+    async def _move(self, db: Connection, due: Due, watermark: Watermark, seen: int) -> None:
+        about = {"connection": due.connection, "kind": due.kind, "worker": self._worker}
+        cursor = await db.execute(MOVE_WATERMARK, {**about, "at": watermark.at, "id": watermark.id, "seen": seen})
+        if cursor.rowcount != 1:
+            raise WatermarkWentBack(f"{due.connection} {due.kind} was taken over by another worker")
+
+
+async def enter_polls(db: Connection, switchboard: Switchboard, every_seconds: float | None = None) -> None:
+    """Make sure that everything that can be polled is; inside the caller's transaction."""
+    for connection, kind, seconds in switchboard.pollable():
+        await db.execute(ENTER_POLLS, {"connection": connection, "kind": kind, "every": every_seconds or seconds})

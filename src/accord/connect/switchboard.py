@@ -1,0 +1,182 @@
+"""The firm's connections as the engine uses them: which one plays a role, how much it can take, and the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from accord.connect.connector import Connector, Resource, Webhook
+from accord.connect.session import Session
+from accord.engine.outcomes import Outcome, Rejected, Write
+from accord.engine.shell import Connection, NotBound
+from accord.errors import NotFound
+
+LOAD_BINDINGS = """
+SELECT role, legal_entity, valid_from, connection FROM binding ORDER BY valid_from DESC, legal_entity DESC
+"""
+LOAD_STATES = "SELECT name, state FROM connection"
+
+
+class Budget(Protocol):
+    """A connection's share of the vendor's limits in this worker."""
+
+    def parallel(self) -> int: ...
+
+    def slot(self, endpoint: str) -> Any: ...
+
+    def overloaded(self, retry_after_seconds: float | None) -> None: ...
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Tell how a send went, for the breaker."""
+        ...
+
+
+@dataclass(slots=True)
+class Line:
+    """One connection, opened: its connector, session, budget and secrets for checking pushes."""
+
+    name: str
+    connector: Connector
+    session: Session
+    budget: Budget
+    secrets: Mapping[str, Any]
+    state: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """From `valid_from` on, `connection` plays `role` for `legal_entity` ('' = all)."""
+
+    role: str
+    legal_entity: str
+    valid_from: date
+    connection: str
+
+
+class Switchboard:
+    """Opened connections and bindings. The engine's `Vendors`."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, Line] = {}
+        self._bindings: list[Binding] = []
+
+    def add(self, line: Line) -> None:
+        self._lines[line.name] = line
+
+    def lines(self) -> Iterator[Line]:
+        yield from self._lines.values()
+
+    async def close(self) -> None:
+        for line in self._lines.values():
+            await line.session.close()
+
+    async def refresh(self, db: Connection) -> None:
+        """Read bindings and the state of connections again (a paused one gets no more work)."""
+        cursor = await db.execute(LOAD_BINDINGS)
+        self._bindings = [Binding(*row) for row in await cursor.fetchall()]
+        cursor = await db.execute(LOAD_STATES)
+        for name, state in await cursor.fetchall():
+            if name in self._lines:
+                self._lines[name].state = state
+
+    def connection_for(self, role: str, legal_entity: str, on: date) -> str:
+        """The binding of the legal entity itself goes before the one for all; the latest that is valid counts.
+
+        Raises NotBound.
+        """
+        for wanted in dict.fromkeys((legal_entity, "")):
+            for each in self._bindings:
+                if each.role == role and each.legal_entity == wanted and each.valid_from <= on:
+                    return each.connection
+        whom = f" for {legal_entity}" if legal_entity else ""
+        raise NotBound(f"no connection plays the role {role!r}{whom}; bind one with `accord connect bind`")
+
+    def roles_of(self, connection: str) -> frozenset[str]:
+        return frozenset(each.role for each in self._bindings if each.connection == connection)
+
+    def line(self, connection: str) -> Line:
+        """An opened connection. Raises NotFound."""
+        try:
+            return self._lines[connection]
+        except KeyError:
+            raise NotFound(f"there is no connection {connection!r}; `accord connect list` shows those there are") from None
+
+    def session(self, connection: str) -> Session:
+        return self.line(connection).session
+
+    def webhook(self, connection: str) -> Webhook | None:
+        return self.line(connection).connector.webhook
+
+    def resource(self, connection: str, kind: str) -> Resource:
+        """How a vendor holds a kind. Raises NotFound."""
+        resource = self.line(connection).connector.resources.get(kind)
+        if resource is None:
+            raise NotFound(f"{connection} has no {kind}")
+        return resource
+
+    def pollable(self) -> list[tuple[str, str, float]]:
+        """(connection, kind, seconds between polls) of all that can be polled."""
+        return [
+            (line.name, resource.kind, float(line.session.config.get("poll_seconds", resource.poll_seconds)))
+            for line in self._lines.values()
+            for resource in line.connector.resources.values()
+            if resource.changed is not None
+        ]
+
+    def batch_size(self, connection: str, kind: str, verb: str) -> int:
+        action = self._action(connection, kind, verb)
+        return 1 if action is None else action.batch
+
+    def grace_seconds(self, connection: str, kind: str, verb: str) -> float:
+        action = self._action(connection, kind, verb)
+        return 1.0 if action is None else max(1.0, action.proof.read_after_write_seconds)
+
+    def parallel(self, connection: str) -> int:
+        line = self._lines.get(connection)
+        return 0 if line is None or line.state == "paused" else line.budget.parallel()
+
+    async def send(self, connection: str, kind: str, verb: str, writes: Sequence[Write]) -> Sequence[Outcome]:
+        line = self.line(connection)
+        action = self._action(connection, kind, verb)
+        if action is None:
+            return [Rejected("not_supported", f"{line.connector.label} cannot {verb} a {kind}")] * len(writes)
+        outcomes = await action.send(line.session, writes)
+        for outcome in outcomes:
+            line.budget.outcome(outcome)
+        return outcomes
+
+    async def probe(self, connection: str, kind: str, verb: str, write: Write) -> Outcome:
+        line = self.line(connection)
+        action = self._action(connection, kind, verb)
+        if action is None:
+            return Rejected("not_supported", f"{line.connector.label} cannot {verb} a {kind}")
+        outcome = await action.probe(line.session, write)
+        line.budget.outcome(outcome)
+        return outcome
+
+    def _action(self, connection: str, kind: str, verb: str) -> Any:
+        resource = self.line(connection).connector.resources.get(kind)
+        return None if resource is None else resource.actions.get(verb)
+
+
+class LocalBudget:
+    """A budget without limits, for connections whose vendor has none."""
+
+    def __init__(self, parallel: int = 64) -> None:
+        self._parallel = parallel
+
+    def parallel(self) -> int:
+        return self._parallel
+
+    def slot(self, endpoint: str) -> Any:  # noqa: ARG002  (no bucket to choose)
+        return nullcontext()
+
+    def overloaded(self, retry_after_seconds: float | None) -> None:
+        """Nothing to shrink."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Nothing to break."""
+
