@@ -38,8 +38,6 @@ class MoneyRow(Row):
     def read(self, record: Mapping[str, Any], sink: Sink) -> None:
         value = self._look_up(record, sink)
         if value is None:
-            if self.required:
-                sink.object_to(self, "is missing")
             return
         try:
             currency = self._currency_of(record, sink)
@@ -52,8 +50,7 @@ class MoneyRow(Row):
     def write(self, body: Mapping[str, Any], vendor_ids: Mapping[str, str], sink: Sink) -> None:  # noqa: ARG002
         value = body.get(self.field)
         if value is None:
-            if self.required:
-                sink.object_to(self, "is missing")
+            self._empty(sink)
             return self._clear(sink, self.field in body)
         try:
             money = _money(value)

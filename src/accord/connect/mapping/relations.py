@@ -67,8 +67,6 @@ class Own(Row):
         value = self._look_up(record, sink)
         if value is not None and not isinstance(value, str):
             sink.object_to(self, f"{shown(value)} is not an id of ours")
-        if value is None and self.required:
-            sink.object_to(self, "is missing")
 
     def write(self, body: Mapping[str, Any], vendor_ids: Mapping[str, str], sink: Sink) -> None:  # noqa: ARG002
         value = body.get("id")
@@ -97,18 +95,15 @@ class Link(Row):
             sink.links[f"{sink.prefix}{self.field}"] = (self.kind, vendor_id)
         elif value is not None:
             sink.object_to(self, f"{shown(value)} is not an id")
-        elif self.required:
-            sink.object_to(self, "is missing")
 
     def write(self, body: Mapping[str, Any], vendor_ids: Mapping[str, str], sink: Sink) -> None:
         canonical = body.get(self.field)
         if canonical is None or canonical == "":
-            if self.required:
-                sink.object_to(self, "is missing")
+            self._empty(sink)
             return self._clear(sink, self.field in body)
-        vendor_id = vendor_ids.get(canonical)
+        vendor_id = vendor_ids.get(canonical) if isinstance(canonical, str) else None
         if vendor_id is None:
-            sink.object_to(self, f"{self.kind} {canonical} is not known in this system yet")
+            sink.object_to(self, f"{self.kind} {shown(canonical)} is not known in this system yet")
         elif self.as_number and not vendor_id.isdecimal():
             sink.object_to(self, f"{shown(vendor_id)} is not a number")
         else:
@@ -171,8 +166,6 @@ class Nested(Row):
         if found is None:
             if self.many and self.reads:
                 sink.values[self.field] = []
-            if self.required:
-                sink.object_to(self, "is missing")
             return None
         items = found if self.many else [found]
         if not self.many and not self.required and self._is_blank(found):
@@ -190,8 +183,7 @@ class Nested(Row):
     def write(self, body: Mapping[str, Any], vendor_ids: Mapping[str, str], sink: Sink) -> None:
         value = body.get(self.field)
         if value is None or (self.many and not value and not self.clears):
-            if self.required:
-                sink.object_to(self, "is missing")
+            self._empty(sink)
             return self._clear(sink, self.field in body and value is None) if self.vendor else None
         try:
             written = self._written(value, body, vendor_ids, sink)
@@ -213,6 +205,9 @@ class Nested(Row):
         if self.writes:
             for row in self.rows:
                 yield from (_joined(self.vendor, path) for path in row.write_paths())
+
+    def made_sparse(self) -> Row:
+        return replace(self, sparse=True, rows=tuple(row.made_sparse() for row in self.rows))
 
     def renamed(self, names: Mapping[str, str]) -> Row:
         before = f"{self.field}."

@@ -49,9 +49,8 @@ class Sink:
     links: dict[str, tuple[str, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def object_to(self, row: Row, reason: str, vendor: str | None = None) -> None:
-        at = row.vendor if vendor is None else vendor
-        self.problems.append(Problem(f"{self.prefix}{row.name}", f"{self.vendor_prefix}{at}", reason))
+    def object_to(self, row: Row, reason: str) -> None:
+        self.problems.append(Problem(f"{self.prefix}{row.name}", f"{self.vendor_prefix}{row.vendor}", reason))
 
     def inside(self, row: Row, index: int | None, outer: Mapping[str, Any]) -> Sink:
         """The sink of one nested object; its links and problems end up in this one's."""
@@ -117,6 +116,10 @@ class Row:
         if self.writes:
             yield self.vendor
 
+    def made_sparse(self) -> Row:
+        """The same row for a vendor that leaves every empty field out."""
+        return replace(self, sparse=True)
+
     def renamed(self, names: Mapping[str, str]) -> Row:
         """The same row with vendor names from `names`, looked up by the row's name."""
         return replace(self, vendor=names[self.name]) if self.name in names else self
@@ -136,12 +139,19 @@ class Row:
         """What the data dictionary adds about the values: length, choices, unit."""
         return ""
 
-    def _look_up(self, record: Mapping[str, Any], sink: Sink, path: str | None = None) -> Any:
-        """The value at the path, None for null and for empty text; a vanished field is a problem."""
-        value = dig(record, self.vendor if path is None else path)
+    def _look_up(self, record: Mapping[str, Any], sink: Sink) -> Any:
+        """The value, None for null and for empty text; a vanished field is a problem, a required empty one too."""
+        value = dig(record, self.vendor)
         if value is MISSING and not self.sparse:
-            sink.object_to(self, "is not in the record; was it renamed or removed?", path)
-        return None if value is MISSING or value == "" else value
+            sink.object_to(self, "is not in the record; was it renamed or removed?")
+            return None
+        if value is MISSING or value is None or value == "":
+            return self._empty(sink)
+        return value
+
+    def _empty(self, sink: Sink) -> None:
+        if self.required:
+            sink.object_to(self, "is missing")
 
     def _clear(self, sink: Sink, given: bool) -> None:
         """Nothing to write: an explicit null, or a row that clears, writes the vendor's null."""
@@ -164,10 +174,9 @@ class Scalar(Row):
     def read(self, record: Mapping[str, Any], sink: Sink) -> None:
         value = self._look_up(record, sink)
         if value is None:
-            if self.default is not None:
+            vanished = not self.sparse and dig(record, self.vendor) is MISSING
+            if self.default is not None and not vanished:
                 sink.values[self.field] = self.default
-            elif self.required:
-                sink.object_to(self, "is missing")
             return
         try:
             sink.values[self.field] = self.decode(value)
@@ -177,8 +186,7 @@ class Scalar(Row):
     def write(self, body: Mapping[str, Any], vendor_ids: Mapping[str, str], sink: Sink) -> None:  # noqa: ARG002
         value = body.get(self.field)
         if value is None or value == "":
-            if self.required:
-                sink.object_to(self, "is missing")
+            self._empty(sink)
             return self._clear(sink, self.field in body)
         try:
             plant(sink.values, self.vendor, self.encode(value))

@@ -258,7 +258,7 @@ class Instant(Scalar):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coded(Scalar):
-    """A value converted by two functions of the vendor's own, which raise Unfit for what they cannot convert.
+    """A value converted by two functions of the vendor's own, which may raise Unfit with the reason why not.
 
     `examples` are canonical values by which the law read(write(x)) == x is tested; there must be some.
     """
@@ -270,15 +270,24 @@ class Coded(Scalar):
     type = "coded"
 
     def decode(self, value: Any) -> Any:
-        return self.decoder(value)
+        return _converted(self.decoder, value)
 
     def encode(self, value: Any) -> Any:
-        return self.encoder(value)
+        return _converted(self.encoder, value)
 
     def mistakes(self) -> Iterator[str]:
         yield from Scalar.mistakes(self)
         if not self.examples:
             yield f"{self.field}: no examples are given"
+
+
+def _converted(convert: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return convert(value)
+    except Unfit:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        raise Unfit(f"{shown(value)} does not fit") from None
 
 
 def to_decimal(value: Any) -> Decimal:

@@ -68,7 +68,8 @@ class DictionaryRow(NamedTuple):
 class Mapping:
     """`name` is `vendor.kind`; `label` what the vendor calls the object; `of` the canonical class its rows must fit.
 
-    `null` is what the vendor wants for an emptied field (None, or "" for Stripe). The constructor checks the whole table,
+    `null` is what the vendor wants for an emptied field (None, or "" for Stripe); `sparse`: it leaves empty fields out of
+    its records, as SuiteQL does (vendors.md 2.3), so that an absent field is no sign of drift. The constructor checks the whole table,
     for a firm's overrides as for ours. Raises MappingInvalid.
     """
 
@@ -80,9 +81,11 @@ class Mapping:
     version: int = 1
     valid_from: date = date.min
     null: Any = None
+    sparse: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", tuple(self.rows))
+        rows = tuple(row.made_sparse() for row in self.rows) if self.sparse else tuple(self.rows)
+        object.__setattr__(self, "rows", rows)
         mistakes = [*self._mistakes()]
         if mistakes:
             raise MappingInvalid(f"the mapping {self.name} cannot be: {'; '.join(mistakes)}")
