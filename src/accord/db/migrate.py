@@ -1,0 +1,134 @@
+"""Brings a database to the shape this code expects. Two servers that start together on an empty database do it once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
+from psycopg import errors
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from accord.errors import Conflict, Unavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+# The first eight bytes of the SHA-256 of "accord.migrations" without the sign: a number that is nobody else's.
+ADVISORY_LOCK = 0x1C17A043A9007934
+WAIT_SECONDS = 600.0
+LOOK_EVERY_SECONDS = 0.1
+
+
+class MigrationBlocked(Unavailable):
+    """A migration could not get a lock in time; nothing of it was done."""
+
+    title = "Migration blocked"
+
+
+class DatabaseNewerThanCode(Conflict):
+    """The database was migrated by a newer Accord than this one."""
+
+    title = "Database is newer than this Accord"
+
+
+def upgrade(url: str) -> None:
+    """Run the migrations that are missing, in order, each in a transaction of its own. Blocks.
+
+    A second caller waits for the first, and then finds nothing to do.
+    Raises MigrationBlocked, DatabaseNewerThanCode, psycopg.Error.
+    """
+    with _alone(url), _engine_connection(url) as connection:
+        applied = MigrationContext.configure(connection).get_current_heads()
+        connection.rollback()
+        config = _config()
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "heads")
+        except (CommandError, ResolutionError) as refusal:
+            raise _newer(applied) from refusal
+        except OperationalError as refusal:
+            if isinstance(refusal.orig, errors.LockNotAvailable):
+                raise MigrationBlocked(
+                    "A migration waited too long for a table that is in use. Nothing of it was done: run it again when "
+                    "the long transaction has ended."
+                ) from refusal
+            raise
+
+
+def current(url: str) -> str | None:
+    """The revision the database is at; None when it is empty."""
+    with _engine_connection(url) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def pending(url: str) -> list[str]:
+    """The revisions that `upgrade` would run, first to last. Raises DatabaseNewerThanCode."""
+    with _engine_connection(url) as connection:
+        applied = MigrationContext.configure(connection).get_current_heads()
+        scripts = ScriptDirectory.from_config(_config())
+        try:
+            done = {script.revision for head in applied for script in scripts.iterate_revisions(head, "base")}
+        except (CommandError, ResolutionError) as refusal:
+            raise _newer(applied) from refusal
+        return [script.revision for script in reversed(list(scripts.walk_revisions())) if script.revision not in done]
+
+
+def _newer(applied: tuple[str, ...]) -> DatabaseNewerThanCode:
+    return DatabaseNewerThanCode(
+        f"The database is at {', '.join(applied)}, which this Accord does not know. Run the Accord that migrated it, or newer."
+    )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@contextmanager
+def _engine_connection(url: str) -> Iterator[Connection]:
+    """What Alembic works through, over our own driver and any form of address that the driver takes."""
+
+    def connect() -> psycopg.Connection[Any]:
+        return psycopg.connect(url, application_name="accord migrate", connect_timeout=10)
+
+    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Hold the advisory lock of migrations, on a connection of its own, so that no migration's commit lets it go.
+
+    Asked for again and again rather than waited for: a waiting statement holds a snapshot, and CREATE INDEX CONCURRENTLY
+    in the migration that is running would wait for it for ever.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS
+    with psycopg.connect(url, autocommit=True, application_name="accord migrate", connect_timeout=10) as connection:
+        # Idle while migrations run, which may be long; a server-wide limit must not cut the lock short.
+        connection.execute("SET idle_session_timeout = 0")
+        while not _taken(connection):
+            if time.monotonic() > deadline:
+                raise MigrationBlocked(
+                    f"Another process has been migrating this database for {WAIT_SECONDS:.0f} seconds. Run it again later."
+                )
+            time.sleep(LOOK_EVERY_SECONDS)
+        yield
+
+
+def _taken(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_LOCK]).fetchone()
+    return bool(row and row[0])

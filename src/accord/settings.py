@@ -1,0 +1,45 @@
+"""What a firm may set, each by an environment variable that starts with ACCORD_."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_home() -> Path:
+    """Where Accord keeps what is its own on this machine, by the XDG convention."""
+    share = os.environ.get("XDG_DATA_HOME", "")
+    # The convention says that a relative path there is to be ignored.
+    base = Path(share) if share.startswith("/") else Path.home() / ".local" / "share"
+    return base / "accord"
+
+
+class Settings(BaseSettings):
+    """All settings of this process; raises pydantic's ValidationError naming each variable that is wrong."""
+
+    model_config = SettingsConfigDict(env_prefix="ACCORD_", frozen=True, env_ignore_empty=True)
+
+    home: Path = Field(default_factory=default_home, description="Folder of the embedded database, keys and local CA.")
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL 15 or newer, as a URL. Without it Accord starts the PostgreSQL that it brings along.",
+    )
+    database_connections: int = Field(default=10, ge=2, description="Most database connections one process holds.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe message to log."
+    )
+    log_json: bool = Field(default=False, description="One JSON object a line instead of text for people.")
+    host: str = Field(default="127.0.0.1", description="Address the server listens on.")
+    port: int = Field(default=8321, ge=0, le=65535, description="Port the server listens on; 0 takes a free one.")
+    vault_key_file: Path | None = Field(
+        default=None, description="File with the key that seals credentials; by default vault.key in the home folder."
+    )
+
+    @property
+    def vault_key_path(self) -> Path:
+        """The file with the vault's key, whether it was set or not."""
+        return self.vault_key_file or self.home / "vault.key"
