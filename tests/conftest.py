@@ -148,4 +148,6 @@ def chromium_executable() -> str | None:
     with sync_playwright() as playwright:
         if os.access(playwright.chromium.executable_path, os.X_OK):
             return None
-    pytest.fail("No Chromium for the browser tests: install your system's chromium package, or name one in ACCORD_CHROMIUM.")
+    pytest.fail(
+        "No Chromium for the browser tests: install your system's chromium package, or name one in ACCORD_CHROMIUM."
+    )

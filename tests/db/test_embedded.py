@@ -105,7 +105,7 @@ def test_no_port_is_open_and_only_the_owner_can_reach_the_socket(home: Path) -> 
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
     listening = Path("/proc/net/tcp").read_text()
     pid = _pid(home)
-    inodes = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    inodes = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
     for line in listening.splitlines()[1:]:
         assert f"socket:[{line.split()[9]}]" not in inodes
 
@@ -188,6 +188,15 @@ def test_a_long_path_gets_a_short_socket(home: Path) -> None:
     shutil.rmtree(folder)
 
 
+def test_one_home_under_two_names_is_one_server(home: Path) -> None:
+    """A link or a relative path leads to the server that runs."""
+    url = embedded.ensure_running(home)
+    link = home.parent / "link"
+    link.symlink_to(home)
+    assert embedded.ensure_running(link / ".." / "home") == url
+    assert embedded.status(link).pid == _pid(home)
+
+
 def test_stop_ends_it_and_says_whether_there_was_one(home: Path) -> None:
     """Stopping twice is no error."""
     assert not embedded.stop(home)
@@ -204,7 +213,7 @@ def test_data_of_another_version_are_refused_with_the_cure(home: Path) -> None:
     embedded.ensure_running(home)
     embedded.stop(home)
     (home / "pg" / "data" / "PG_VERSION").write_text("12\n")
-    with pytest.raises(embedded.EmbeddedDatabaseFailed, match="PostgreSQL 12.*Dump them"):
+    with pytest.raises(embedded.EmbeddedDatabaseFailed, match=r"PostgreSQL 12.*Dump them"):
         embedded.ensure_running(home)
 
 
@@ -221,7 +230,7 @@ def test_a_server_that_cannot_start_says_why(home: Path) -> None:
     embedded.stop(home)
     with (home / "pg" / "data" / "postgresql.conf").open("a") as file:
         file.write("no_such_setting = 1\n")
-    with pytest.raises(embedded.EmbeddedDatabaseFailed, match="configuration file.*contains errors"):
+    with pytest.raises(embedded.EmbeddedDatabaseFailed, match=r"configuration file.*contains errors"):
         embedded.ensure_running(home)
 
 
@@ -286,7 +295,9 @@ def test_an_ordinary_user_runs_it(home: Path) -> None:
     identity = f"drop:{nobody.pw_uid}:{nobody.pw_gid}"
     name = f"python3.{sys.version_info.minor}"
     candidates = [Path(sys.executable).resolve(), Path("/usr/bin") / name, Path("/usr/local/bin") / name]
-    interpreter = next((path for path in candidates if embedded._launch("run", identity, path, "-V").returncode == 0), None)
+    interpreter = next(
+        (path for path in candidates if embedded._launch("run", identity, path, "-V").returncode == 0), None
+    )
     if interpreter is None:
         pytest.skip("no interpreter of this version that another user can run; run these tests as an ordinary user")
     # Copied, because the folder of the environment may be closed to others.

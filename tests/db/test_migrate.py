@@ -12,22 +12,22 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from accord.db import migrate
 
-FIRST = '''
+FIRST = """
 from alembic import op
 revision = "0001"
 down_revision = None
 def upgrade():
     op.execute("CREATE TABLE first (n integer); INSERT INTO first VALUES ('1'::integer); SELECT 5 % 2;")
-'''
-SECOND = '''
+"""
+SECOND = """
 from alembic import op
 revision = "0002"
 down_revision = "0001"
 def upgrade():
     op.execute("CREATE TABLE second (n integer)")
     op.execute("SELECT 1/(n-1) FROM first")
-'''
-BLOCKED = '''
+"""
+BLOCKED = """
 from alembic import op
 revision = "0002"
 down_revision = "0001"
@@ -35,7 +35,7 @@ def upgrade():
     op.execute("CREATE TABLE second (n integer)")
     op.execute("SET LOCAL lock_timeout = '50ms'")
     op.execute("ALTER TABLE first ADD COLUMN m integer")
-'''
+"""
 
 
 @pytest.fixture

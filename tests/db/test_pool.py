@@ -33,10 +33,14 @@ async def test_a_transaction_is_committed_at_its_end(pool: Pool) -> None:
 
 async def test_a_transaction_in_which_anything_is_raised_leaves_nothing(pool: Pool) -> None:
     """Whatever the error is, and the connection serves on."""
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail_half_way() -> None:
         async with transaction(pool) as connection:
             await connection.execute("CREATE TABLE lost (n integer)")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_half_way()
     assert await _value(pool, "SELECT to_regclass('lost')::text") is None
 
 
@@ -54,7 +58,9 @@ async def test_every_connection_works_in_utc_under_time_limits(pool: Pool) -> No
 
 async def test_settings_of_the_caller_go_before_the_usual_ones(database_url: str) -> None:
     """An engine forces generic plans, a long report gets longer."""
-    pool = await open_pool(database_url, settings={"statement_timeout": "5min", "plan_cache_mode": "force_generic_plan"})
+    pool = await open_pool(
+        database_url, settings={"statement_timeout": "5min", "plan_cache_mode": "force_generic_plan"}
+    )
     try:
         assert await _value(pool, "SELECT current_setting('statement_timeout')") == "5min"
         assert await _value(pool, "SELECT current_setting('plan_cache_mode')") == "force_generic_plan"
@@ -79,7 +85,12 @@ async def test_a_number_with_a_fraction_comes_out_exact(pool: Pool) -> None:
 
 async def test_a_dict_goes_in_as_jsonb_with_its_amounts_as_strings(pool: Pool) -> None:
     """With or without the wrapper."""
-    body = {"amount": Decimal("1E+2"), "day": date(2026, 1, 31), "id": uuid.UUID(int=7), "at": datetime(2026, 1, 1, tzinfo=UTC)}
+    body = {
+        "amount": Decimal("1E+2"),
+        "day": date(2026, 1, 31),
+        "id": uuid.UUID(int=7),
+        "at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
     written = {
         "amount": "100",
         "day": "2026-01-31",

@@ -1,7 +1,7 @@
 """JSON as the database holds it. An amount never passes through a binary float.
 
-A number with a fraction comes out of PostgreSQL as Decimal; a Decimal goes in as a string of its plain digits, because a
-JSON number would be read as a float by others.
+A number with a fraction comes out of PostgreSQL as Decimal; a Decimal goes in as a string of its plain digits, because
+a JSON number would be read as a float by others.
 """
 
 from __future__ import annotations

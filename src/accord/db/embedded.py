@@ -177,8 +177,7 @@ def stop(home: Path) -> bool:
         return False
     with _explained(home), _locked(home):
         place = _recorded_place(home)
-        pid = place and _postmaster(place)
-        if place is None or pid is None:
+        if place is None or (pid := _postmaster(place)) is None:
             return False
         _stop(place, pid)
         return True
@@ -191,7 +190,7 @@ def status(home: Path) -> EmbeddedStatus:
         place = _recorded_place(home)
         folder = place.folder if place else home / "pg"
         pid = _postmaster(place) if place else None
-        address = place and _socket_folder(place)
+        address = _socket_folder(place) if place else None
         reachable = address is not None and pid is not None and _answers(_url(address))
         return EmbeddedStatus(
             running=reachable,
@@ -209,7 +208,8 @@ _SYSTEM_STATE = Path("/var/lib/accord")
 
 
 def _absolute(home: Path) -> Path:
-    return Path(os.path.abspath(home.expanduser()))
+    """The one spelling of a home: a server is known by the path on its command line."""
+    return home.expanduser().resolve()
 
 
 @contextmanager
@@ -331,7 +331,7 @@ def _make_socket_folder(place: _Place) -> Path:
         pointer.unlink(missing_ok=True)
     else:
         # Not the session's runtime folder: it goes away at log-out, and the server stays.
-        folder = Path(tempfile.mkdtemp(prefix="accord-", dir="/tmp"))  # noqa: S108: private by mkdtemp, and short
+        folder = Path(tempfile.mkdtemp(prefix="accord-", dir="/tmp"))
         _write_whole(pointer, str(folder))
     place.owns(folder)
     return folder
@@ -403,8 +403,8 @@ def _create_cluster(place: _Place) -> None:
         wheel_major = _wheel_version().split(".")[0]
         if (major := version.read_text().strip()) != wheel_major:
             raise EmbeddedDatabaseFailed(
-                f"The data in {place.data} are of PostgreSQL {major}, and this Accord brings {wheel_major}. Dump them with "
-                "the Accord that wrote them, move the folder away, and restore; or set ACCORD_DATABASE_URL."
+                f"The data in {place.data} are of PostgreSQL {major}, and this Accord brings {wheel_major}. Dump them "
+                "with the Accord that wrote them, move the folder away, and restore; or set ACCORD_DATABASE_URL."
             )
         return
     part = place.folder / "data.new"
@@ -423,7 +423,9 @@ def _create_cluster(place: _Place) -> None:
             f"PostgreSQL could not make its data folder {part}: {_last_line(made.stdout + made.stderr)}. "
             "Check the disk, or set ACCORD_DATABASE_URL."
         )
-    (part / "pg_hba.conf").write_text("# The only way in is the socket, in a folder of mode 0700.\nlocal all all trust\n")
+    (part / "pg_hba.conf").write_text(
+        "# The only way in is the socket, in a folder of mode 0700.\nlocal all all trust\n"
+    )
     with (part / "postgresql.conf").open("a") as file:
         file.write("\ninclude 'accord.conf'\n")
     part.rename(place.data)
@@ -434,7 +436,7 @@ def _start(place: _Place, address: Path) -> None:
     tuning = place.data / "accord.conf"
     _write_whole(tuning, TUNING)
     place.owns(tuning)
-    command = [_programs(place) / "postgres", "-D", place.data, "-k", address, "-p", str(PORT)]
+    command: list[str | Path] = [_programs(place) / "postgres", "-D", place.data, "-k", address, "-p", str(PORT)]
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while True:
         place.start_log.unlink(missing_ok=True)
@@ -511,7 +513,7 @@ def _ready(place: _Place, pid: int) -> bool:
 
 
 def _postmaster(place: _Place) -> int | None:
-    """The pid of the running server of this place. A number left in its file by a killed one may be anybody's by now."""
+    """The pid of the running server of this place; the number that a killed one left may be anybody's by now."""
     lines = _lock_file(place.data)
     pid = abs(int(lines[0])) if lines and lines[0].lstrip("-").isdigit() else None
     return pid if pid is not None and _serves(pid, place.data) else None
@@ -535,7 +537,9 @@ def _command_line(pid: int) -> str:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="surrogateescape")
         except (FileNotFoundError, ProcessLookupError):
             return ""
-    listed = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return listed.stdout
 
 

@@ -86,7 +86,8 @@ def pending(url: str) -> list[str]:
 
 def _newer(applied: tuple[str, ...]) -> DatabaseNewerThanCode:
     return DatabaseNewerThanCode(
-        f"The database is at {', '.join(applied)}, which this Accord does not know. Run the Accord that migrated it, or newer."
+        f"The database is at {', '.join(applied)}, which this Accord does not know. "
+        "Run the Accord that migrated it, or newer."
     )
 
 
@@ -113,8 +114,8 @@ def _engine_connection(url: str) -> Iterator[Connection]:
 def _alone(url: str) -> Iterator[None]:
     """Hold the advisory lock of migrations, on a connection of its own, so that no migration's commit lets it go.
 
-    Asked for again and again rather than waited for: a waiting statement holds a snapshot, and CREATE INDEX CONCURRENTLY
-    in the migration that is running would wait for it for ever.
+    Asked for again and again rather than waited for: a waiting statement holds a snapshot, and a CREATE INDEX
+    CONCURRENTLY in the migration that is running would wait for it for ever.
     """
     deadline = time.monotonic() + WAIT_SECONDS
     with psycopg.connect(url, autocommit=True, application_name="accord migrate", connect_timeout=10) as connection:
@@ -123,7 +124,8 @@ def _alone(url: str) -> Iterator[None]:
         while not _taken(connection):
             if time.monotonic() > deadline:
                 raise MigrationBlocked(
-                    f"Another process has been migrating this database for {WAIT_SECONDS:.0f} seconds. Run it again later."
+                    f"Another process has been migrating this database for {WAIT_SECONDS:.0f} seconds. "
+                    "Run it again later."
                 )
             time.sleep(LOOK_EVERY_SECONDS)
         yield
