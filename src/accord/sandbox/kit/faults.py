@@ -60,6 +60,10 @@ class Faults:
     def waiting(self) -> list[Fault]:
         return list(self._waiting)
 
+    def any(self) -> bool:
+        """Whether any fault waits: the cheap question asked before every request."""
+        return bool(self._waiting)
+
     def take(self, request: Request, *kinds: FaultKind) -> Fault | None:
         """The first waiting fault of these kinds that this request meets, counted down."""
         for index, fault in enumerate(self._waiting):

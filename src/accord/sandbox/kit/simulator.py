@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from accord.sandbox.kit.faults import Faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Simulator(Protocol):
     vendor: str
     clock: Clock
     random: Random
+    faults: Faults
 
     def enter(self, request: Request) -> Response | None: ...
 
