@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 import stripe
 
+from accord.sandbox.kit.front import Front
 from accord.sandbox.kit.simulator import ManualClock, Request, Response
 from accord.sandbox.stripe import StripeSimulator, build
 
@@ -26,6 +27,9 @@ class Caller:
     clock: ManualClock
     wall: ManualClock
 
+    def __post_init__(self) -> None:
+        self.front = Front(self.simulator, wall=self.wall)
+
     def send(
         self,
         method: str,
@@ -34,7 +38,7 @@ class Caller:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         pairs = urlencode(list((form or {}).items()), doseq=True)
-        return self.simulator.handle(
+        return self.front.answer(
             Request(
                 method,
                 f"/v1/{path}",
@@ -53,9 +57,7 @@ class Caller:
     def delete(self, path: str) -> Any:
         return self._answer(self.send("DELETE", path), 200)
 
-    def refused(
-        self, method: str, path: str, form: Mapping[str, Any] | None = None, status: int = 400
-    ) -> Any:
+    def refused(self, method: str, path: str, form: Mapping[str, Any] | None = None, status: int = 400) -> Any:
         return self._answer(self.send(method, path, form), status)["error"]
 
     def shift(self, **delta: float) -> None:
@@ -107,9 +109,9 @@ class CoreTransport(stripe.HTTPClient):
 
     name = "core"
 
-    def __init__(self, simulator: StripeSimulator) -> None:
+    def __init__(self, front: Front) -> None:
         super().__init__()
-        self.simulator = simulator
+        self.front = front
 
     def request(
         self,
@@ -128,10 +130,10 @@ class CoreTransport(stripe.HTTPClient):
             headers={name.lower(): str(value) for name, value in (headers or {}).items()},
             body=(post_data or "").encode(),
         )
-        response = self.simulator.enter(request)
+        response = self.front.enter(request)
         if response is None:
-            response = self.simulator.handle(request)
-            self.simulator.leave(request)
+            response = self.front.answer(request)
+            self.front.leave(request)
         if response.drop:
             raise stripe.APIConnectionError("connection closed", should_retry=True)
         return response.body.decode(), response.status, dict(response.headers)
@@ -143,4 +145,4 @@ class CoreTransport(stripe.HTTPClient):
 @pytest.fixture
 def sdk(caller: Caller) -> stripe.StripeClient:
     """PyPI stripe as an independent client."""
-    return stripe.StripeClient(caller.simulator.keys.secret, http_client=CoreTransport(caller.simulator))
+    return stripe.StripeClient(caller.simulator.keys.secret, http_client=CoreTransport(caller.front))

@@ -115,9 +115,7 @@ def test_a_line_of_another_currency_is_refused_and_adds_nothing(caller: Any) -> 
     price = caller.post("prices", {"product": "P", "currency": "usd", "unit_amount": 5})["id"]
     invoice = caller.draft(caller.customer())
     form = {"lines[0][amount]": 5, "lines[1][pricing][price]": price}
-    assert (
-        "must match the currency" in caller.refused("POST", f"invoices/{invoice}/add_lines", form)["message"]
-    )
+    assert "must match the currency" in caller.refused("POST", f"invoices/{invoice}/add_lines", form)["message"]
     assert caller.get(f"invoices/{invoice}")["lines"]["data"] == []
 
 
@@ -125,9 +123,7 @@ def test_a_final_invoice_cannot_be_changed_or_finalised_again(caller: Any) -> No
     invoice = caller.issued(caller.customer(), 100)["id"]
     for path, form in (("add_lines", {"lines[0][amount]": 1}), ("finalize", {})):
         assert caller.refused("POST", f"invoices/{invoice}/{path}", form)["code"] == "invoice_not_editable"
-    assert (
-        caller.refused("POST", f"invoices/{invoice}", {"days_until_due": 5})["code"] == "invoice_not_editable"
-    )
+    assert caller.refused("POST", f"invoices/{invoice}", {"days_until_due": 5})["code"] == "invoice_not_editable"
     assert caller.post(f"invoices/{invoice}", {"metadata[a]": "1"})["metadata"] == {"a": "1"}
 
 
@@ -196,9 +192,9 @@ def test_money_received_outside_stripe_has_no_charge(caller: Any) -> None:
     shown = caller.post(f"invoices/{invoice}/pay", {"paid_out_of_band": "true"})
     assert (shown["status"], shown["amount_paid_off_stripe"]) == ("paid", 100)
     assert caller.simulator.dump()["charge"] == []
-    assert [
-        each["payment"]["type"] for each in caller.get("invoice_payments", {"status": "paid"})["data"]
-    ] == ["payment_record"]
+    assert [each["payment"]["type"] for each in caller.get("invoice_payments", {"status": "paid"})["data"]] == [
+        "payment_record"
+    ]
 
 
 def test_a_declined_card_is_402_and_tells_of_the_failure(caller: Any) -> None:
@@ -253,9 +249,7 @@ def test_a_paid_invoice_is_credited_by_refund_or_balance(caller: Any) -> None:
     customer = caller.customer()
     invoice = caller.issued(customer, 1000)["id"]
     caller.simulator.admin("pay_invoice", {"invoice": invoice})
-    assert (
-        "must equal" in caller.refused("POST", "credit_notes", {"invoice": invoice, "amount": 400})["message"]
-    )
+    assert "must equal" in caller.refused("POST", "credit_notes", {"invoice": invoice, "amount": 400})["message"]
     form = {"invoice": invoice, "amount": 400, "refund_amount": 300, "credit_amount": 100}
     note = caller.post("credit_notes", form)
     assert (note["type"], note["post_payment_amount"], len(note["refunds"])) == ("post_payment", 400, 1)
@@ -276,10 +270,7 @@ def test_a_refund_is_limited_to_the_charge(caller: Any) -> None:
     caller.simulator.admin("pay_invoice", {"invoice": invoice})
     charge = caller.get("charges")["data"][0]["id"]
     caller.post("refunds", {"charge": charge, "amount": 600})
-    assert (
-        "greater than unrefunded"
-        in caller.refused("POST", "refunds", {"charge": charge, "amount": 500})["message"]
-    )
+    assert "greater than unrefunded" in caller.refused("POST", "refunds", {"charge": charge, "amount": 500})["message"]
     caller.post("refunds", {"charge": charge})
     assert caller.refused("POST", "refunds", {"charge": charge})["code"] == "charge_already_refunded"
     assert [each["data"]["object"]["amount_refunded"] for each in caller.events("charge.refunded")] == [

@@ -15,9 +15,7 @@ def test_a_call_without_a_key_is_401(caller: Any) -> None:
 
 
 def test_a_wrong_key_is_401_and_is_not_repeated_in_full(caller: Any) -> None:
-    response = caller.send(
-        "GET", "customers", headers={"authorization": "Bearer sk_test_wrongwrongwrongwrong"}
-    )
+    response = caller.send("GET", "customers", headers={"authorization": "Bearer sk_test_wrongwrongwrongwrong"})
     assert response.status == 401
     assert b"sk_test_wrongwrongwrongwrong" not in response.body
 
@@ -59,9 +57,7 @@ def test_an_unknown_parameter_is_named_and_refused(caller: Any) -> None:
         ({"customer": "$", "metadata[a]": "x" * 501}, "metadata[a]", None),
     ],
 )
-def test_a_parameter_that_does_not_fit_is_named(
-    caller: Any, form: dict[str, str], param: str, code: str
-) -> None:
+def test_a_parameter_that_does_not_fit_is_named(caller: Any, form: dict[str, str], param: str, code: str) -> None:
     customer = caller.customer()
     given = {key: customer if value == "$" else value for key, value in form.items()}
     if "days_until_due" in given:
@@ -71,9 +67,7 @@ def test_a_parameter_that_does_not_fit_is_named(
     assert error.get("code") == code
 
 
-@pytest.mark.parametrize(
-    "body", [b"\xff\xfe=1", b"a=1&a[b]=2", b"metadata[a][b]=1", b"[=]&%%%=&a[0=1", b"name[]=x"]
-)
+@pytest.mark.parametrize("body", [b"\xff\xfe=1", b"a=1&a[b]=2", b"metadata[a][b]=1", b"[=]&%%%=&a[0=1", b"name[]=x"])
 def test_a_malformed_body_is_400_never_500(caller: Any, body: bytes) -> None:
     from accord.sandbox.kit.simulator import Request
 
@@ -143,9 +137,7 @@ def test_the_search_language(caller: Any, query: str, count: int) -> None:
     assert len(caller.get("customers/search", {"query": query})["data"]) == count
 
 
-@pytest.mark.parametrize(
-    "query", ["", "metadata", 'colour:"red"', 'name:"a" AND email:"b" OR name:"c"', 'name~"ab"']
-)
+@pytest.mark.parametrize("query", ["", "metadata", 'colour:"red"', 'name:"a" AND email:"b" OR name:"c"', 'name~"ab"'])
 def test_a_search_stripe_would_not_understand_is_refused(caller: Any, query: str) -> None:
     assert caller.refused("GET", "customers/search", {"query": query})["param"] == "query"
 
@@ -163,10 +155,7 @@ def test_expansion_replaces_ids_and_leaves_what_is_stored_alone(caller: Any) -> 
 
 def test_what_cannot_be_expanded_is_refused(caller: Any) -> None:
     invoice = caller.issued(caller.customer(), 1000)["id"]
-    assert (
-        "cannot be expanded"
-        in caller.refused("GET", f"invoices/{invoice}", {"expand[]": "number"})["message"]
-    )
+    assert "cannot be expanded" in caller.refused("GET", f"invoices/{invoice}", {"expand[]": "number"})["message"]
 
 
 def test_a_restricted_key_needs_the_permission(caller: Any) -> None:

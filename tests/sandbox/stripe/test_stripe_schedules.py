@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -45,9 +46,7 @@ def test_twelve_months_give_twelve_invoices_and_then_the_end(caller: Any) -> Non
     for _ in range(14):
         caller.shift(days=31)
     invoices = _cycle_invoices(caller)
-    assert [row["billing_reason"] for row in invoices] == ["subscription_create"] + [
-        "subscription_cycle"
-    ] * 11
+    assert [row["billing_reason"] for row in invoices] == ["subscription_create"] + ["subscription_cycle"] * 11
     assert {row["status"] for row in invoices} == {"open"}
     assert {row["total"] for row in invoices} == {500000}
     assert caller.get(f"subscription_schedules/{schedule['id']}")["status"] == "completed"
@@ -147,9 +146,7 @@ def test_a_canceled_schedule_bills_no_more_and_its_draft_does_not_go_out(caller:
     assert caller.post(f"subscription_schedules/{schedule['id']}/cancel", form)["status"] == "canceled"
     caller.shift(days=90)
     assert [(row["status"], row["auto_advance"]) for row in _cycle_invoices(caller)] == [("draft", False)]
-    assert (
-        "not_started" in caller.refused("POST", f"subscription_schedules/{schedule['id']}/cancel")["message"]
-    )
+    assert "not_started" in caller.refused("POST", f"subscription_schedules/{schedule['id']}/cancel")["message"]
 
 
 def test_a_change_within_a_period_is_prorated_unless_told_otherwise(caller: Any) -> None:
@@ -174,9 +171,7 @@ def test_an_update_must_keep_the_current_phase(caller: Any) -> None:
         "phases[0][start_date]": schedule["current_phase"]["start_date"] + 5,
         "phases[0][items][0][price]": _price(caller),
     }
-    assert (
-        "current phase" in caller.refused("POST", f"subscription_schedules/{schedule['id']}", form)["message"]
-    )
+    assert "current phase" in caller.refused("POST", f"subscription_schedules/{schedule['id']}", form)["message"]
 
 
 def test_a_schedule_that_ends_earlier_after_an_update_stops_earlier(caller: Any) -> None:
@@ -229,5 +224,5 @@ def test_periods_until_now_leave_no_gap() -> None:
     anchor = int(datetime(2026, 1, 31, tzinfo=UTC).timestamp())
     now = int(datetime(2026, 6, 15, tzinfo=UTC).timestamp())
     periods = periods_until(anchor, "month", 1, now)
-    assert all(one[1] == two[0] for one, two in zip(periods, periods[1:], strict=False))
+    assert all(one[1] == two[0] for one, two in pairwise(periods))
     assert periods[-1][0] <= now < periods[-1][1]

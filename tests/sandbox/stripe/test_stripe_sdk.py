@@ -13,9 +13,7 @@ from accord.sandbox.kit.faults import Fault
 
 def _issued(sdk: stripe.StripeClient, amount: int = 10000) -> stripe.Invoice:
     customer = sdk.v1.customers.create({"name": "Acme", "metadata": {"accord_id": "CUS-1"}})
-    rate = sdk.v1.tax_rates.create(
-        {"display_name": "USt", "percentage": 19.0, "inclusive": False, "country": "DE"}
-    )
+    rate = sdk.v1.tax_rates.create({"display_name": "USt", "percentage": 19.0, "inclusive": False, "country": "DE"})
     draft = sdk.v1.invoices.create(
         {
             "customer": customer.id,
@@ -35,9 +33,7 @@ def test_an_invoice_through_the_sdk(sdk: stripe.StripeClient, caller: Any) -> No
     assert isinstance(invoice, stripe.Invoice)
     assert (invoice.status, invoice.total, invoice.total_taxes[0].amount) == ("open", 11900, 1900)
     caller.simulator.admin("pay_invoice", {"invoice": invoice.id, "amount": 1900})
-    again = sdk.v1.invoices.retrieve(
-        invoice.id, {"expand": ["payments.data.payment.payment_intent", "customer"]}
-    )
+    again = sdk.v1.invoices.retrieve(invoice.id, {"expand": ["payments.data.payment.payment_intent", "customer"]})
     assert (again.amount_paid, again.amount_remaining) == (1900, 10000)
     assert again.customer.metadata["accord_id"] == "CUS-1"
     assert {type(each) for each in again.payments.data} == {stripe.InvoicePayment}
@@ -135,9 +131,7 @@ def test_credit_notes_refunds_and_disputes_through_the_sdk(sdk: stripe.StripeCli
     note = sdk.v1.credit_notes.create(
         {
             "invoice": invoice.id,
-            "lines": [
-                {"type": "invoice_line_item", "invoice_line_item": invoice.lines.data[0].id, "amount": 1000}
-            ],
+            "lines": [{"type": "invoice_line_item", "invoice_line_item": invoice.lines.data[0].id, "amount": 1000}],
         }
     )
     assert (note.total, note.status) == (1190, "issued")
@@ -165,9 +159,7 @@ def _deviations(value: Any, path: str) -> list[str]:
 def _annotations(cls: type) -> dict[str, str]:
     fields: dict[str, str] = {}
     for each in cls.__mro__:
-        fields |= {
-            key: str(hint) for key, hint in vars(each).get("__annotations__", {}).items() if key[0] != "_"
-        }
+        fields |= {key: str(hint) for key, hint in vars(each).get("__annotations__", {}).items() if key[0] != "_"}
     return fields
 
 
@@ -186,18 +178,18 @@ def test_our_objects_have_the_fields_of_the_typed_classes(sdk: stripe.StripeClie
         }
     )
     phase: Any = {"items": [{"price": str(product.default_price)}], "duration": {"interval": "month"}}
-    sdk.v1.subscription_schedules.create(
-        {"customer": str(invoice.customer), "start_date": "now", "phases": [phase]}
-    )
+    sdk.v1.subscription_schedules.create({"customer": str(invoice.customer), "start_date": "now", "phases": [phase]})
     second = _issued(sdk)
     sdk.v1.credit_notes.create({"invoice": second.id, "amount": 5})
     charge = sdk.v1.charges.list().data[0]
     assert charge.disputed
     lists: list[Any] = [
         sdk.v1.customers.list(), sdk.v1.products.list(), sdk.v1.prices.list(), sdk.v1.tax_rates.list(),
-        sdk.v1.invoices.list({"expand": ["data.payments"]}), sdk.v1.invoice_items.list(), sdk.v1.invoice_payments.list(),
+        sdk.v1.invoices.list({"expand": ["data.payments"]}),
+        sdk.v1.invoice_items.list(), sdk.v1.invoice_payments.list(),
         sdk.v1.subscriptions.list(), sdk.v1.subscription_schedules.list(), sdk.v1.credit_notes.list(),
-        sdk.v1.payment_intents.list(), sdk.v1.charges.list(), sdk.v1.disputes.list(), sdk.v1.events.list({"limit": 100}),
+        sdk.v1.payment_intents.list(), sdk.v1.charges.list(),
+        sdk.v1.disputes.list(), sdk.v1.events.list({"limit": 100}),
     ]  # fmt: skip
     assert all(each.data for each in lists)
     deviations = {each for page in lists for each in _deviations(page.data, page.data[0].object)}

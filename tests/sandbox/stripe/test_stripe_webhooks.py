@@ -26,9 +26,7 @@ def _verified(caller: Any, delivery: Any, secret: str, tolerance: int = 300) -> 
     return header
 
 
-def test_the_sdk_accepts_our_signature_even_after_a_shift_of_the_business_clock(
-    caller: Any, endpoint: Any
-) -> None:
+def test_the_sdk_accepts_our_signature_even_after_a_shift_of_the_business_clock(caller: Any, endpoint: Any) -> None:
     caller.shift(days=200)
     caller.customer()
     (delivery,) = caller.simulator.take_deliveries()
@@ -116,9 +114,7 @@ def test_event_faults(caller: Any, endpoint: Any, kind: Any, expected: list[str]
     assert pushed == expected
     if kind in ("delay_events", "drop_events"):
         caller.clock.at += timedelta(seconds=30)
-        late = [
-            json.loads(each.body)["data"]["object"]["name"] for each in caller.simulator.take_deliveries()
-        ]
+        late = [json.loads(each.body)["data"]["object"]["name"] for each in caller.simulator.take_deliveries()]
         assert late == ["A"]
 
 

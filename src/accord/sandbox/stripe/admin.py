@@ -83,9 +83,7 @@ def dispute_invoice(simulator: StripeSimulator, arguments: Arguments) -> Json:
     invoice = _found(simulator, "invoice", arguments)
     charges = [charge for charge in charges_of(simulator.account, invoice) if not charge["disputed"]]
     if not charges:
-        raise ValueError(
-            f"The invoice {invoice['id']} has no undisputed charge: it must be paid through Stripe first."
-        )
+        raise ValueError(f"The invoice {invoice['id']} has no undisputed charge: it must be paid through Stripe first.")
     amount = _whole(arguments, "amount") or charges[0]["amount"]
     if amount > charges[0]["amount"]:
         raise ValueError(f"amount: the charge is only {charges[0]['amount']}.")
@@ -137,9 +135,7 @@ def catch_up(simulator: StripeSimulator, _arguments: Arguments) -> Json:
 def roll_webhook_secret(simulator: StripeSimulator, arguments: Arguments) -> Json:
     """`{endpoint?, keep_old_seconds?}`: a new signing secret; the old one signs along for a day by
     default."""
-    endpoints = (
-        [_found(simulator, "webhook_endpoint", arguments, "endpoint")] if "endpoint" in arguments else None
-    )
+    endpoints = [_found(simulator, "webhook_endpoint", arguments, "endpoint")] if "endpoint" in arguments else None
     if endpoints is None:
         endpoints = list(simulator.account.shelf("webhook_endpoint").all())
     keep = float(arguments.get("keep_old_seconds", ROLL_SECONDS))
@@ -157,9 +153,7 @@ def resend_event(simulator: StripeSimulator, arguments: Arguments) -> Json:
     elif old is not None and old is not False:
         signed_at = datetime.fromtimestamp(int(old), UTC)
     body = simulator.webhooks.body_of(event_as_seen(event))
-    endpoints = [
-        each for each in simulator.account.shelf("webhook_endpoint").all() if each["status"] == "enabled"
-    ]
+    endpoints = [each for each in simulator.account.shelf("webhook_endpoint").all() if each["status"] == "enabled"]
     for endpoint in endpoints:
         simulator.webhooks.queue(event, endpoint, body, simulator.clock.now(), signed_at)
     return {"queued": len(endpoints)}

@@ -36,7 +36,7 @@ Routes = dict[tuple[str, str], Handler]
 Where = Callable[[Json], bool]
 
 
-def list_object(url: str, data: list[Json], has_more: bool) -> Json:
+def list_object(url: str, data: list[Json], *, has_more: bool) -> Json:
     return {"object": "list", "data": data, "has_more": has_more, "url": url}
 
 
@@ -55,7 +55,7 @@ def listed(call: Call, kind: str, *wheres: Where | None, index: tuple[str, Any] 
     tests = [test for test in (created, *wheres) if test is not None]
     where = (lambda row: all(test(row) for test in tests)) if tests else None
     rows, more = shelf.page(limit=limit, after=after, before=before, where=where, index=index)
-    return list_object(call.path, rows, more)
+    return list_object(call.path, rows, has_more=more)
 
 
 def page_limit(form: Form) -> int:

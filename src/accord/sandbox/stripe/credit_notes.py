@@ -24,9 +24,7 @@ def create(call: Call) -> Json:
     form, account = call.form, call.account
     invoice = account.find("invoice", form.required("invoice"), "invoice")
     amount, lines = form.integer("amount", low=1), _lines(account, form, invoice)
-    back = {
-        key: form.integer(key, low=0) or 0 for key in ("credit_amount", "refund_amount", "out_of_band_amount")
-    }
+    back = {key: form.integer(key, low=0) or 0 for key in ("credit_amount", "refund_amount", "out_of_band_amount")}
     fields = {
         "reason": form.choice("reason", REASONS),
         "memo": form.text("memo"),
@@ -98,9 +96,7 @@ def _whole(account: Account, amount: int) -> Json:
     return _shown(account, amount, "Credit", [], type="custom_line_item", quantity=1, unit_amount=amount)
 
 
-def _shown(
-    account: Account, amount: int, description: str | None, entries: list[Json], **fields: Any
-) -> Json:
+def _shown(account: Account, amount: int, description: str | None, entries: list[Json], **fields: Any) -> Json:
     return {
         "id": account.new_id("credit_note_line_item"),
         "object": "credit_note_line_item",
@@ -140,7 +136,7 @@ def _note(account: Account, invoice: Json, lines: list[Json], fields: Json) -> J
         "discount_amount": 0,
         "discount_amounts": [],
         "invoice": invoice["id"],
-        "lines": list_object(f"/v1/credit_notes/{note_id}/lines", lines, False),
+        "lines": list_object(f"/v1/credit_notes/{note_id}/lines", lines, has_more=False),
         "livemode": False,
         "number": f"{invoice['number']}-CN-{count:02d}",
         "out_of_band_amount": None,
@@ -203,10 +199,8 @@ def _issue(account: Account, invoice: Json, note: Json, back: dict[str, int]) ->
         account.change(customer, {"balance": customer["balance"] - back["credit_amount"]}, "customer.updated")
     account.create(note)
     changes = {
-        "pre_payment_credit_notes_amount": invoice["pre_payment_credit_notes_amount"]
-        + note["pre_payment_amount"],
-        "post_payment_credit_notes_amount": invoice["post_payment_credit_notes_amount"]
-        + note["post_payment_amount"],
+        "pre_payment_credit_notes_amount": invoice["pre_payment_credit_notes_amount"] + note["pre_payment_amount"],
+        "post_payment_credit_notes_amount": invoice["post_payment_credit_notes_amount"] + note["post_payment_amount"],
         "amount_due": invoice["amount_due"] - note["pre_payment_amount"],
         "amount_remaining": invoice["amount_remaining"] - note["pre_payment_amount"],
     }
@@ -226,9 +220,7 @@ def void(call: Call) -> Json:
         raise refused("This credit note is already void.")
     if note["type"] != "pre_payment" or invoice["status"] != "open":
         raise refused("You can only void a credit note of an open invoice.")
-    account.change(
-        note, {"status": "void", "voided_at": account.now()}, "credit_note.updated", "credit_note.voided"
-    )
+    account.change(note, {"status": "void", "voided_at": account.now()}, "credit_note.updated", "credit_note.voided")
     back = note["pre_payment_amount"]
     changes = {
         "pre_payment_credit_notes_amount": invoice["pre_payment_credit_notes_amount"] - back,

@@ -15,14 +15,14 @@ ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 # The tax id types of the countries the demo firm sells to; Stripe has about 130 (stripe 16.1.0, TaxId.type).
 TAX_ID_FORMS = {
     "eu_vat": r"[A-Z]{2}[0-9A-Z+*.]{2,12}", "us_ein": r"\d{2}-?\d{7}", "jp_cn": r"\d{13}", "jp_rn": r"\d{5}",
-    "jp_trn": r"T\d{13}", "gb_vat": r"(GB)?(\d{9}|\d{12}|(GD|HA)\d{3})", 
+    "jp_trn": r"T\d{13}", "gb_vat": r"(GB)?(\d{9}|\d{12}|(GD|HA)\d{3})",
     "ch_vat": r"CHE-?[\d.]{9,11} ?(MWST|TVA|IVA)?",
     "au_abn": r"\d{11}", "ca_bn": r"\d{9}", "ca_gst_hst": r"\d{9}RT\d{4}", "in_gst": r"\d{2}[A-Z0-9]{13}",
-    "kr_brn": r"\d{3}-?\d{2}-?\d{5}", "br_cnpj": r"[\d./-]{14,18}", "no_vat": r"\d{9}(MVA)?", 
+    "kr_brn": r"\d{3}-?\d{2}-?\d{5}", "br_cnpj": r"[\d./-]{14,18}", "no_vat": r"\d{9}(MVA)?",
     "sg_uen": r"[0-9A-Z]{9,10}",
-    "ke_pin": r"[A-Z]\d{9}[A-Z]", "ph_tin": r"\d{12}", "jo_crn": r".{1,50}", "pl_nip": r"\d{10}", 
+    "ke_pin": r"[A-Z]\d{9}[A-Z]", "ph_tin": r"\d{12}", "jo_crn": r".{1,50}", "pl_nip": r"\d{10}",
     "ro_tin": r"\d{13}",
-    "be_vat": r"BE\d{10}", "il_vat": r"\d{9}", "cn_tin": r"[0-9A-Z]{18}", "pa_ruc": r".{1,50}", 
+    "be_vat": r"BE\d{10}", "il_vat": r"\d{9}", "cn_tin": r"[0-9A-Z]{18}", "pa_ruc": r".{1,50}",
     "mx_rfc": r"[A-Z&Ñ0-9]{12,13}",
 }  # fmt: skip
 _PREFIX_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -179,14 +179,13 @@ def delete_tax_id(call: Call) -> Json:
 def tax_ids_of(account: Account, customer_id: str) -> list[Json]:
     """`customer_tax_ids` as an invoice carries them."""
     return [
-        {"type": each["type"], "value": each["value"]}
-        for each in account.shelf("tax_id").by("customer", customer_id)
+        {"type": each["type"], "value": each["value"]} for each in account.shelf("tax_id").by("customer", customer_id)
     ]
 
 
 def embedded_tax_ids(account: Account, customer: Json) -> Json:
     rows = account.shelf("tax_id").by("customer", customer["id"])
-    return list_object(f"/v1/customers/{customer['id']}/tax_ids", rows[::-1][:10], len(rows) > 10)
+    return list_object(f"/v1/customers/{customer['id']}/tax_ids", rows[::-1][:10], has_more=len(rows) > 10)
 
 
 ROUTES: Routes = {

@@ -43,10 +43,7 @@ def bill(account: Account, subscription: Json, reason: str, periods: Sequence[Pe
         for row in subscription["items"]["data"]:
             _bill_item(account, invoice, row, period)
     for waiting in pending(account, customer["id"], subscription["currency"]):
-        if (
-            waiting["parent"] is None
-            or waiting["parent"]["subscription_details"]["subscription"] == subscription["id"]
-        ):
+        if waiting["parent"] is None or waiting["parent"]["subscription_details"]["subscription"] == subscription["id"]:
             account.change(waiting, {"invoice": invoice["id"]})
             line_of_item(account, invoice, waiting)
     shelve(account, invoice)
@@ -107,9 +104,7 @@ def _cycle(account: Account, subscription_id: str, at: int) -> None:
     period = period_after(anchor, recurring["interval"], recurring["interval_count"], at)
     moved = [{**row, "current_period_start": period[0], "current_period_end": period[1]} for row in rows]
     bill(account, subscription, "subscription_cycle", [period])
-    account.change(
-        subscription, {"items": {**subscription["items"], "data": moved}}, "customer.subscription.updated"
-    )
+    account.change(subscription, {"items": {**subscription["items"], "data": moved}}, "customer.subscription.updated")
     plan_cycle(account, subscription)
 
 
@@ -134,9 +129,7 @@ def stop(account: Account, subscription: Json, *, prorate: bool, invoice_now: bo
             and parent
             and parent["subscription_details"]["subscription"] == subscription["id"]
         ):
-            account.change(
-                invoice, {"auto_advance": False, "automatically_finalizes_at": None}, "invoice.updated"
-            )
+            account.change(invoice, {"auto_advance": False, "automatically_finalizes_at": None}, "invoice.updated")
     if prorate:
         prorate_change(account, subscription, subscription["items"]["data"], [])
     if invoice_now and any(is_for(row, subscription) for row in pending(account, subscription["customer"])):
@@ -148,14 +141,10 @@ def is_for(row: Json, subscription: Json) -> bool:
     return bool(row["parent"]) and row["parent"]["subscription_details"]["subscription"] == subscription["id"]
 
 
-def prorate_change(
-    account: Account, subscription: Json, before: Sequence[Json], after: Sequence[Json]
-) -> None:
+def prorate_change(account: Account, subscription: Json, before: Sequence[Json], after: Sequence[Json]) -> None:
     """Credit the unused rest of the period at the old terms and charge it at the new, as pending items."""
     now = account.now()
-    for row, sign, text in [(each, -1, "Unused") for each in before] + [
-        (each, 1, "Remaining") for each in after
-    ]:
+    for row, sign, text in [(each, -1, "Unused") for each in before] + [(each, 1, "Remaining") for each in after]:
         start, end_at = row["current_period_start"], row["current_period_end"]
         if not start < now < end_at:
             continue

@@ -11,7 +11,7 @@ OPEN = ("warning_needs_response", "needs_response", "under_review", "warning_und
 OUTCOMES = ("won", "lost", "warning_closed", "prevented")
 EVIDENCE_SECONDS = 9 * 86_400
 EVIDENCE = (
-    "access_activity_log", "billing_address", "customer_email_address", "customer_name", 
+    "access_activity_log", "billing_address", "customer_email_address", "customer_name",
     "product_description",
     "service_date", "service_documentation", "uncategorized_text",
 )  # fmt: skip
@@ -80,7 +80,7 @@ def update(call: Call) -> Json:
     if evidence is not None:
         given = {key: evidence.text(key) for key in EVIDENCE if evidence.given(key)}
         changes["evidence"] = {**dispute["evidence"], **given}
-        changes["evidence_details"] = _submitted(dispute, submit is not False)
+        changes["evidence_details"] = _submitted(dispute, submit=submit is not False)
         if submit is not False:
             changes["status"] = "under_review"
     form.set_aside("intended_submission_method")
@@ -90,7 +90,7 @@ def update(call: Call) -> Json:
     return account.change(dispute, changes, "charge.dispute.updated")
 
 
-def _submitted(dispute: Json, submit: bool) -> Json:
+def _submitted(dispute: Json, *, submit: bool) -> Json:
     details = dispute["evidence_details"]
     count = details["submission_count"] + (1 if submit else 0)
     return {**details, "has_evidence": True, "submission_count": count}

@@ -23,21 +23,17 @@ FIELDS = {
 
 def _payments(account: Account, invoice: Json) -> Json:
     rows = account.shelf("invoice_payment").by("invoice", invoice["id"])
-    return list_object(f"/v1/invoice_payments?invoice={invoice['id']}", rows[::-1][:10], len(rows) > 10)
+    return list_object(f"/v1/invoice_payments?invoice={invoice['id']}", rows[::-1][:10], has_more=len(rows) > 10)
 
 
 def _subscriptions(account: Account, customer: Json) -> Json:
-    rows = [
-        row
-        for row in account.shelf("subscription").by("customer", customer["id"])
-        if row["status"] != "canceled"
-    ]
-    return list_object(f"/v1/subscriptions?customer={customer['id']}", rows[::-1][:10], len(rows) > 10)
+    rows = [row for row in account.shelf("subscription").by("customer", customer["id"]) if row["status"] != "canceled"]
+    return list_object(f"/v1/subscriptions?customer={customer['id']}", rows[::-1][:10], has_more=len(rows) > 10)
 
 
 def _refunds(account: Account, charge: Json) -> Json:
     rows = account.shelf("refund").by("charge", charge["id"])
-    return list_object(f"/v1/refunds?charge={charge['id']}", rows[::-1][:10], len(rows) > 10)
+    return list_object(f"/v1/refunds?charge={charge['id']}", rows[::-1][:10], has_more=len(rows) > 10)
 
 
 # Lists Stripe leaves out of an object unless they are expanded.
@@ -55,9 +51,7 @@ def expanded(account: Account, answer: Json, paths: Sequence[str]) -> Json:
     for path in paths:
         steps = path.split(".")
         if len(steps) > MAX_DEPTH + (1 if steps[0] == "data" else 0):
-            raise invalid(
-                f"You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}", "expand"
-            )
+            raise invalid(f"You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}", "expand")
         answer = _at(account, answer, steps, path)
     return answer
 

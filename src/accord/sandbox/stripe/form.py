@@ -103,9 +103,7 @@ class Form:
         if not re.fullmatch(r"-?\d{1,18}", value):
             raise invalid(f"Invalid integer: {value}", self.name(key), "parameter_invalid_integer")
         if not low <= int(value) <= high:
-            raise invalid(
-                f"This value must be between {low} and {high}.", self.name(key), "parameter_invalid_integer"
-            )
+            raise invalid(f"This value must be between {low} and {high}.", self.name(key), "parameter_invalid_integer")
         return int(value)
 
     def decimal(self, key: str) -> Decimal | None:
@@ -209,9 +207,7 @@ class Form:
         """Parameters Stripe knows whose effect is not simulated: refused rather than ignored."""
         for key in keys:
             if self.given(key):
-                raise invalid(
-                    f"The sandbox does not simulate the parameter {self.name(key)}.", self.name(key)
-                )
+                raise invalid(f"The sandbox does not simulate the parameter {self.name(key)}.", self.name(key))
 
     def close(self) -> None:
         """Refuse parameters nobody read, as Stripe does."""

@@ -59,30 +59,23 @@ def charged(account: Account, form: Form, currency: str | None) -> Charged | Non
 def _price(account: Account, pricing: Form | None, inline: Form | None) -> Json:
     if inline is not None:
         if inline.given("product_data"):
-            raise invalid(
-                "The sandbox does not simulate the parameter product_data.", inline.name("product_data")
-            )
+            raise invalid("The sandbox does not simulate the parameter product_data.", inline.name("product_data"))
         return account.create(price_data(account, inline, needs_recurring=False))
     assert pricing is not None  # one of the two was given
     price = account.find("price", pricing.required("price"), pricing.name("price"))
     if price["type"] != "one_time":
         message = (
-            "The price specified is set to `type=recurring` but this field only accepts prices with "
-            "`type=one_time`."
+            "The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`."
         )
         raise invalid(message, pricing.name("price"))
     if not price["active"]:
-        raise refused(
-            "The price specified is inactive. This field only accepts active prices.", "price_inactive"
-        )
+        raise refused("The price specified is inactive. This field only accepts active prices.", "price_inactive")
     return price
 
 
 def _same_currency(form: Form, own: str, expected: str | None) -> None:
     if expected is not None and own != expected:
-        message = (
-            f"The currency of the invoice item ({own}) must match the currency of the invoice ({expected})."
-        )
+        message = f"The currency of the invoice item ({own}) must match the currency of the invoice ({expected})."
         raise invalid(message, form.name("currency"))
 
 
@@ -231,9 +224,7 @@ def delete(call: Call) -> Json:
     row = account.find("invoiceitem", call.ids[0])
     if row["invoice"] is not None:
         invoice = on_draft(account, row["invoice"], None)
-        account.lines[invoice["id"]] = [
-            line for line in account.lines[invoice["id"]] if not _is_of(line, row["id"])
-        ]
+        account.lines[invoice["id"]] = [line for line in account.lines[invoice["id"]] if not _is_of(line, row["id"])]
         answer = account.remove(row, "invoiceitem.deleted")
         invoice_changed(account, invoice)
         return answer

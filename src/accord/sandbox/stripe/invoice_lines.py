@@ -68,9 +68,7 @@ def _line_change(account: Account, form: Form, invoice: Json) -> tuple[Json, Jso
     if amount is not None:
         change |= {"amount": amount, "subtotal": amount}
     form.set_aside("discountable")
-    form.not_simulated(
-        "price_data", "pricing", "quantity", "quantity_decimal", "tax_amounts", "discounts", "period"
-    )
+    form.not_simulated("price_data", "pricing", "quantity", "quantity_decimal", "tax_amounts", "discounts", "period")
     return line, change, rates_given(account, form)
 
 
@@ -85,11 +83,11 @@ def remove_lines(call: Call) -> Json:
     form.close()
     for line, unassign in gone:
         account.lines[invoice["id"]].remove(line)
-        _free_item(account, line, unassign)
+        _free_item(account, line, unassign=unassign)
     return invoice_changed(account, invoice, metadata=metadata)
 
 
-def _free_item(account: Account, line: Json, unassign: bool) -> None:
+def _free_item(account: Account, line: Json, *, unassign: bool) -> None:
     details = line["parent"].get("invoice_item_details")
     item = account.shelf("invoiceitem").get(details["invoice_item"]) if details else None
     if item is not None and unassign:
@@ -116,9 +114,9 @@ def list_lines(call: Call) -> Json:
     lines = call.account.lines[invoice["id"]]
     if before is not None:
         end = lines.index(line_of(call.account, invoice, before, "ending_before"))
-        return list_object(call.path, lines[max(0, end - limit) : end], end > limit)
+        return list_object(call.path, lines[max(0, end - limit) : end], has_more=end > limit)
     start = lines.index(line_of(call.account, invoice, after, "starting_after")) + 1 if after else 0
-    return list_object(call.path, lines[start : start + limit], len(lines) > start + limit)
+    return list_object(call.path, lines[start : start + limit], has_more=len(lines) > start + limit)
 
 
 ROUTES: Routes = {

@@ -60,9 +60,7 @@ def finalize(account: Account, invoice: Json) -> Json:
 
 def _number(account: Account, customer: Json) -> str:
     number = f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}"
-    account.shelf("customer").change(
-        customer, {"next_invoice_sequence": customer["next_invoice_sequence"] + 1}
-    )
+    account.shelf("customer").change(customer, {"next_invoice_sequence": customer["next_invoice_sequence"] + 1})
     return number
 
 
@@ -90,9 +88,7 @@ def _overdue(account: Account, invoice: Json) -> None:
 def _subscription_becomes(account: Account, invoice: Json, old: str, new: str) -> None:
     if invoice["parent"] is None:
         return
-    subscription = account.shelf("subscription").get(
-        invoice["parent"]["subscription_details"]["subscription"]
-    )
+    subscription = account.shelf("subscription").get(invoice["parent"]["subscription_details"]["subscription"])
     if subscription is not None and subscription["status"] == old:
         account.change(subscription, {"status": new}, "customer.subscription.updated")
 
@@ -313,9 +309,7 @@ def _attach_payment(call: Call) -> Json:
     invoice = _open(account, call.ids[0], "open")
     intent = account.find("payment_intent", intent_id, "payment_intent")
     if intent["customer"] != invoice["customer"] or intent["currency"] != invoice["currency"]:
-        raise refused(
-            "The PaymentIntent has another customer or currency than the invoice.", param="payment_intent"
-        )
+        raise refused("The PaymentIntent has another customer or currency than the invoice.", param="payment_intent")
     payment = {"payment_intent": intent["id"], "type": "payment_intent"}
     link = new_invoice_payment(account, invoice, intent["amount"], payment, is_default=False)
     if intent["status"] == "succeeded":

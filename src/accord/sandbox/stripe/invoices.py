@@ -22,17 +22,14 @@ from accord.sandbox.stripe.form import Form
 from accord.sandbox.stripe.invoice_items import pending
 from accord.sandbox.stripe.invoice_states import advance
 from accord.sandbox.stripe.lines import line_of_item, totals
-from accord.sandbox.stripe.prices import currency_given
+from accord.sandbox.stripe.prices import DEFAULT_CURRENCIES, currency_given
 from accord.sandbox.stripe.refusals import invalid, refused
 from accord.sandbox.stripe.shelf import Json
 from accord.sandbox.stripe.tax_rates import rates_given
 
 DAY = 86_400
-DRAFT_SECONDS = (
-    3600  # Stripe finalises an advancing draft about an hour after it was made [K, vendors.md section 10]
-)
+DRAFT_SECONDS = 3600  # Stripe finalises an advancing draft about an hour after it was made [K, vendors.md section 10]
 COLLECTION = ("charge_automatically", "send_invoice")
-DEFAULT_CURRENCIES = {"US": "usd", "DE": "eur", "JP": "jpy"}
 NOT_SIMULATED = (
     "from_invoice", "shipping_cost", "transfer_data", "application_fee_amount", "on_behalf_of", "discounts",
     "default_payment_method", "default_source",
@@ -103,7 +100,7 @@ def new_invoice(
         "issuer": {"type": "self"},
         "last_finalization_error": None,
         "latest_revision": None,
-        "lines": list_object(f"/v1/invoices/{invoice_id}/lines", [], False),
+        "lines": list_object(f"/v1/invoices/{invoice_id}/lines", [], has_more=False),
         "livemode": False,
         "metadata": {},
         "next_payment_attempt": None,
@@ -172,9 +169,7 @@ def create(call: Call) -> Json:
     fields |= {"auto_advance": auto_advance, "metadata": form.metadata(), "number": number}
     _rest(form, "subscription")
     _number_free(account, number)
-    invoice = new_invoice(
-        account, customer, currency, collection_method=method, billing_reason="manual", **fields
-    )
+    invoice = new_invoice(account, customer, currency, collection_method=method, billing_reason="manual", **fields)
     if include:
         _take_pending(account, invoice)
     return shelve(account, invoice)
@@ -204,9 +199,7 @@ def _fields(account: Account, form: Form) -> Json:
 def _due(form: Form, fields: Json, method: str, now: int) -> None:
     days, due = form.integer("days_until_due", low=0, high=3650), form.integer("due_date")
     if days is not None and due is not None:
-        raise invalid(
-            "You may only specify one of these parameters: days_until_due, due_date.", "days_until_due"
-        )
+        raise invalid("You may only specify one of these parameters: days_until_due, due_date.", "days_until_due")
     if method == "charge_automatically":
         if days is not None or due is not None:
             name = "days_until_due" if days is not None else "due_date"
@@ -252,9 +245,7 @@ def update(call: Call) -> Json:
     if advances is not None:
         changes["auto_advance"] = advances
         if invoice["status"] == "draft":
-            changes["automatically_finalizes_at"] = (
-                (at or account.now() + DRAFT_SECONDS) if advances else None
-            )
+            changes["automatically_finalizes_at"] = (at or account.now() + DRAFT_SECONDS) if advances else None
     if invoice["status"] == "draft":
         changes |= totals(account, {**invoice, **changes})
     account.change(invoice, changes, "invoice.updated")

@@ -87,7 +87,7 @@ def totals(account: Account, invoice: Json) -> Json:
         "total_taxes": summed(entries),
         "amount_due": due,
         "amount_remaining": max(0, due - invoice["amount_paid"]),
-        "lines": list_object(f"/v1/invoices/{invoice['id']}/lines", lines[:EMBEDDED], len(lines) > EMBEDDED),
+        "lines": list_object(f"/v1/invoices/{invoice['id']}/lines", lines[:EMBEDDED], has_more=len(lines) > EMBEDDED),
     }
 
 

@@ -110,9 +110,7 @@ def fail(account: Account, intent: Json, reason: str) -> Json:
     return error
 
 
-def _charge(
-    account: Account, intent: Json, method_type: str, *, paid: bool, failure_code: str | None = None
-) -> Json:
+def _charge(account: Account, intent: Json, method_type: str, *, paid: bool, failure_code: str | None = None) -> Json:
     message = "Your card was declined." if failure_code else None
     return account.create(
         {
@@ -148,9 +146,7 @@ def _charge(
     )
 
 
-def new_invoice_payment(
-    account: Account, invoice: Json, amount: int, payment: Json, *, is_default: bool
-) -> Json:
+def new_invoice_payment(account: Account, invoice: Json, amount: int, payment: Json, *, is_default: bool) -> Json:
     """The link between an invoice and the money asked for it."""
     return account.create(
         {
@@ -232,9 +228,7 @@ def create_intent(call: Call) -> Json:
         account.find("customer", customer, "customer")
     confirm, method = form.boolean("confirm"), form.text("payment_method")
     fields = {"description": form.text("description"), "metadata": form.metadata()}
-    form.set_aside(
-        "automatic_payment_methods", "payment_method_types", "off_session", "receipt_email", "return_url"
-    )
+    form.set_aside("automatic_payment_methods", "payment_method_types", "off_session", "receipt_email", "return_url")
     form.set_aside(
         "setup_future_usage", "statement_descriptor", "statement_descriptor_suffix", "payment_method_options"
     )

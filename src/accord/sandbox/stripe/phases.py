@@ -111,9 +111,7 @@ def _days(form: Form) -> int | None:
     return settings.integer("days_until_due", low=0, high=3650)
 
 
-def phases_given(
-    account: Account, form: Form, start: int, settings: Json, *, may_start: bool = False
-) -> list[Phase]:
+def phases_given(account: Account, form: Form, start: int, settings: Json, *, may_start: bool = False) -> list[Phase]:
     """The phases of a request, one after the other from `start` (or the first one's own start_date, on
     updates)."""
     given = form.hashes("phases")
@@ -123,14 +121,10 @@ def phases_given(
         raise invalid("A schedule can have at most 10 current or future phases.", "phases")
     phases: list[Phase] = []
     for each in given:
-        own = (
-            each.integer("start_date") if may_start and each.text("start_date") not in (None, "now") else None
-        )
+        own = each.integer("start_date") if may_start and each.text("start_date") not in (None, "now") else None
         begin = phases[-1].end if phases else start if own is None else own
         if own is not None and own != begin:
-            raise invalid(
-                "The start date of a phase must be the end date of the one before.", each.name("start_date")
-            )
+            raise invalid("The start date of a phase must be the end date of the one before.", each.name("start_date"))
         phases.append(_phase(account, each, begin, {**DEFAULTS, **settings}))
     return phases
 
@@ -144,9 +138,7 @@ def _phase(account: Account, form: Form, start: int, settings: Json) -> Phase:
         raise invalid(message, form.name("invoice_settings[days_until_due]"))
     rates = rates_given(account, form, "default_tax_rates") or []
     form.set_aside("currency", "automatic_tax", "billing_cycle_anchor")
-    form.not_simulated(
-        "trial", "trial_end", "discounts", "transfer_data", "on_behalf_of", "default_payment_method"
-    )
+    form.not_simulated("trial", "trial_end", "discounts", "transfer_data", "on_behalf_of", "default_payment_method")
     return Phase(
         start=start,
         end=_end(form, start, ordered[0].price["recurring"]),
@@ -164,9 +156,7 @@ def _phase(account: Account, form: Form, start: int, settings: Json) -> Phase:
 def _end(form: Form, start: int, recurring: Json) -> int:
     duration, end = form.inside("duration"), form.integer("end_date")
     if duration is not None and end is not None:
-        raise invalid(
-            "You may only specify one of these parameters: duration, end_date.", form.name("duration")
-        )
+        raise invalid("You may only specify one of these parameters: duration, end_date.", form.name("duration"))
     if duration is not None:
         interval = duration.choice("interval", INTERVALS)
         if interval is None:

@@ -11,6 +11,7 @@ from accord.sandbox.stripe.form import Form
 from accord.sandbox.stripe.refusals import invalid, refused
 from accord.sandbox.stripe.shelf import Json
 
+DEFAULT_CURRENCIES = {"US": "usd", "DE": "eur", "JP": "jpy"}
 INTERVALS = ("day", "week", "month", "year")
 TAX_BEHAVIORS = ("exclusive", "inclusive", "unspecified")
 
@@ -22,8 +23,7 @@ def currency_given(form: Form) -> str:
         decimals_of(currency.upper())
     except UnknownCurrency as error:
         message = (
-            f"Invalid currency: {currency}. Stripe currently supports these currencies: usd, eur, jpy, gbp, "
-            "chf, ..."
+            f"Invalid currency: {currency}. Stripe currently supports these currencies: usd, eur, jpy, gbp, chf, ..."
         )
         raise invalid(message, form.name("currency")) from error
     return currency
@@ -111,17 +111,15 @@ def create(call: Call) -> Json:
     account.find("product", product, "product")
     form.not_simulated("product_data")
     key, transfer = form.text("lookup_key", limit=200), form.boolean("transfer_lookup_key") or False
-    price = new_price(
-        account, form, product, recurring=recurring_given(form.inside("recurring")), lookup_key=key
-    )
+    price = new_price(account, form, product, recurring=recurring_given(form.inside("recurring")), lookup_key=key)
     active = form.boolean("active")
     price["active"] = True if active is None else active
     form.close()
-    _claim(account, key, price["id"], transfer)
+    _claim(account, key, price["id"], transfer=transfer)
     return account.create(price)
 
 
-def _claim(account: Account, lookup_key: str | None, price_id: str, transfer: bool) -> None:
+def _claim(account: Account, lookup_key: str | None, price_id: str, *, transfer: bool) -> None:
     """Free the lookup key from the price that has it, or refuse."""
     for holder in account.shelf("price").by("lookup_key", lookup_key) if lookup_key else []:
         if holder["id"] == price_id:
@@ -152,7 +150,7 @@ def update(call: Call) -> Json:
         changes["tax_behavior"] = behavior
     form.not_simulated("currency_options")
     form.close()
-    _claim(account, changes.get("lookup_key"), price["id"], transfer)
+    _claim(account, changes.get("lookup_key"), price["id"], transfer=transfer)
     return account.change(price, changes, "price.updated")
 
 

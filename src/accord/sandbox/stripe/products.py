@@ -87,9 +87,7 @@ def _price_of(account: Account, form: Form, product_id: str) -> str | None:
         return None
     price = account.find("price", price_id, "default_price")
     if price["product"] != product_id:
-        raise invalid(
-            f"The price `{price_id}` does not belong to the product `{product_id}`.", "default_price"
-        )
+        raise invalid(f"The price `{price_id}` does not belong to the product `{product_id}`.", "default_price")
     if not price["active"]:
         raise invalid(f"The price `{price_id}` is inactive and cannot be the default price.", "default_price")
     return price_id

@@ -16,28 +16,20 @@ def charges_of(account: Account, invoice: Json) -> list[Json]:
     for payment in account.shelf("invoice_payment").by("invoice", invoice["id"]):
         intent_id = payment["payment"].get("payment_intent")
         if payment["status"] == "paid" and intent_id:
-            found.extend(
-                row for row in account.shelf("charge").by("payment_intent", intent_id) if row["paid"]
-            )
+            found.extend(row for row in account.shelf("charge").by("payment_intent", intent_id) if row["paid"])
     return found[::-1]
 
 
-def refund(
-    account: Account, charge: Json, amount: int | None, reason: str | None, metadata: dict[str, str]
-) -> Json:
+def refund(account: Account, charge: Json, amount: int | None, reason: str | None, metadata: dict[str, str]) -> Json:
     """Give back all of a charge that is left, or `amount` of it."""
     left = charge["amount_captured"] - charge["amount_refunded"]
     amount = left if amount is None else amount
     if left == 0:
         raise refused(f"Charge {charge['id']} has already been refunded.", "charge_already_refunded")
     if charge["disputed"]:
-        raise refused(
-            f"Charge {charge['id']} has been charged back; cannot issue a refund.", "charge_disputed"
-        )
+        raise refused(f"Charge {charge['id']} has been charged back; cannot issue a refund.", "charge_disputed")
     if amount > left:
-        raise refused(
-            f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", param="amount"
-        )
+        raise refused(f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", param="amount")
     row = account.create(
         {
             "id": account.new_id("refund"),
@@ -72,9 +64,7 @@ def refund_invoice(account: Account, invoice: Json, amount: int) -> list[Json]:
             rows.append(refund(account, charge, part, None, {}))
             amount -= part
     if amount:
-        raise refused(
-            "The invoice has no charge left that could be refunded by this amount.", param="refund_amount"
-        )
+        raise refused("The invoice has no charge left that could be refunded by this amount.", param="refund_amount")
     return rows
 
 

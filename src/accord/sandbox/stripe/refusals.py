@@ -62,9 +62,7 @@ def not_there(label: str, object_id: str, param: str | None = None) -> Refused:
 
 def too_many(reason: str, code: str = "rate_limit") -> Refused:
     """HTTP 429. `rate_limit` is not to be retried at once, a `lock_timeout` is (vendors.md section 4)."""
-    headers = (
-        {"stripe-should-retry": "true"} if code == "lock_timeout" else {"stripe-rate-limited-reason": reason}
-    )
+    headers = {"stripe-should-retry": "true"} if code == "lock_timeout" else {"stripe-rate-limited-reason": reason}
     message = (
         "This object cannot be accessed right now because another API request or Stripe process is currently "
         "accessing it. If you see this error intermittently, retry the request."

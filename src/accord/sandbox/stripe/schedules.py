@@ -20,9 +20,7 @@ from accord.sandbox.stripe.refusals import invalid, refused
 from accord.sandbox.stripe.shelf import Json
 from accord.sandbox.stripe.subscriptions import PRORATIONS, new_subscription, replace_items
 
-EXPIRING_SECONDS = (
-    7 * DAY
-)  # `subscription_schedule.expiring` comes 7 days before the end (docs.stripe.com api/events)
+EXPIRING_SECONDS = 7 * DAY  # `subscription_schedule.expiring` comes 7 days before the end (docs.stripe.com api/events)
 END_BEHAVIORS = ("release", "cancel")
 
 
@@ -197,8 +195,7 @@ def update(call: Call) -> Json:
     form.close()
     if schedule["status"] not in ("not_started", "active") and (changes.keys() - {"metadata"} or phases):
         raise refused(
-            f"You cannot update a subscription schedule that is currently in the `{schedule['status']}` "
-            "status."
+            f"You cannot update a subscription schedule that is currently in the `{schedule['status']}` status."
         )
     if phases:
         changes["phases"] = [shown(account, phase) for phase in phases]
@@ -207,9 +204,7 @@ def update(call: Call) -> Json:
         changes["current_phase"] = _apply(account, schedule, phases, proration)
     elif phases:
         start = phases[0].start
-        account.later(
-            max(start, account.now()), SCHEDULE, lambda: _begin_if_planned(account, schedule, start)
-        )
+        account.later(max(start, account.now()), SCHEDULE, lambda: _begin_if_planned(account, schedule, start))
     return account.change(schedule, changes, "subscription_schedule.updated")
 
 
@@ -223,9 +218,7 @@ def _new_phases(account: Account, form: Form, schedule: Json) -> list[Phase]:
     if current is None:
         return phases
     if not any(phase.start == start for phase in phases):
-        raise refused(
-            "The current phase must be included in the phases, with its start date.", param="phases"
-        )
+        raise refused("The current phase must be included in the phases, with its start date.", param="phases")
     return [phase for phase in old if phase.end <= start and phase.start < phases[0].start] + phases
 
 
@@ -235,9 +228,7 @@ def _apply(account: Account, schedule: Json, phases: list[Phase], proration: str
     if current.end <= account.now():
         raise refused("The current phase must end in the future.", param="phases")
     subscription = account.find("subscription", schedule["subscription"])
-    replace_items(
-        account, subscription, current.ordered, proration, **current.terms(schedule["default_settings"])
-    )
+    replace_items(account, subscription, current.ordered, proration, **current.terms(schedule["default_settings"]))
     _plan(account, schedule, current)
     return _span(current)
 
@@ -252,9 +243,7 @@ def cancel(call: Call) -> Json:
         if subscription["status"] != "canceled":
             stop(account, subscription, prorate=prorate is not False, invoice_now=invoice_now is not False)
     changes = {"status": "canceled", "canceled_at": account.now(), "current_phase": None}
-    return account.change(
-        schedule, changes, "subscription_schedule.updated", "subscription_schedule.canceled"
-    )
+    return account.change(schedule, changes, "subscription_schedule.updated", "subscription_schedule.canceled")
 
 
 def _running(account: Account, schedule_id: str, becoming: str) -> Json:
@@ -273,9 +262,7 @@ def release(call: Call) -> Json:
     call.form.close()
     account = call.account
     schedule = _running(account, call.ids[0], "released")
-    subscription = (
-        account.find("subscription", schedule["subscription"]) if schedule["subscription"] else None
-    )
+    subscription = account.find("subscription", schedule["subscription"]) if schedule["subscription"] else None
     _let_go(account, schedule, subscription)
     return schedule
 

@@ -15,9 +15,7 @@ from accord.sandbox.stripe.shelf import Json
 # The fields docs.stripe.com/search lists for each kind, beside `metadata["key"]` and `created`.
 SEARCHABLE: dict[str, frozenset[str]] = {
     "customer": frozenset({"email", "name", "phone"}),
-    "invoice": frozenset(
-        {"currency", "customer", "number", "receipt_number", "status", "subscription", "total"}
-    ),
+    "invoice": frozenset({"currency", "customer", "number", "receipt_number", "status", "subscription", "total"}),
     "product": frozenset({"active", "description", "name", "shippable", "url"}),
     "price": frozenset({"active", "currency", "lookup_key", "product", "type"}),
     "subscription": frozenset({"canceled_at", "status"}),

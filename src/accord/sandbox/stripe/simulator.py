@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from accord.sandbox.kit.clock import WallClock
 from accord.sandbox.kit.faults import Fault, Faults
 from accord.sandbox.kit.simulator import Clock, Delivery, Request, Response
 from accord.sandbox.stripe import (
+    accounts,
     admin,
     credit_notes,
     customers,
@@ -43,16 +44,9 @@ from accord.sandbox.stripe.refusals import Refused, invalid, server_error, too_m
 from accord.sandbox.stripe.shelf import Json
 
 NOUNS = (
-    customers, products, prices, tax_rates, invoices, invoice_lines, invoice_states, invoice_items, payments,
+    accounts, customers, products, prices, tax_rates, invoices, invoice_lines, invoice_states, invoice_items, payments,
     refunds, disputes, credit_notes, subscriptions, schedules, events,
 )  # fmt: skip
-
-
-class WallClock:
-    """Real time, for what no shift of the business clock may touch."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 class StripeSimulator:
@@ -110,22 +104,13 @@ class StripeSimulator:
             self.idempotency.leave(key)
 
     def handle(self, request: Request) -> Response:
-        """Answer one request, with the faults that are waiting for it."""
+        """Answer one request. Faults of the network are the front's doing, not ours."""
         self.account.catch_up()
-        if self.faults.take(request, "lose_request"):
-            return Response(status=0, drop=True)
         if self.faults.take(request, "expire_tokens"):
             self.keys.expire()
         if drift := self.faults.take(request, "rename_field"):
             self._renamed.append(drift)
-        response = self._answer(request)
-        if self.faults.take(request, "lose_answer"):
-            return Faults.lost(response)
-        if late := self.faults.take(request, "never_answer"):
-            return Response(status=0, drop=True, service_seconds=late.seconds)
-        if slow := self.faults.take(request, "slow"):
-            return Response(response.status, response.body, response.headers, service_seconds=slow.seconds)
-        return response
+        return self._answer(request)
 
     def _answer(self, request: Request) -> Response:
         request_id = self.account.new_id("request", 14)
@@ -163,9 +148,7 @@ class StripeSimulator:
             if not refusal.began:
                 return response
         if key:
-            self.idempotency.keep(
-                key, Kept(asked, response.status, response.body, request_id, self.account.now())
-            )
+            self.idempotency.keep(key, Kept(asked, response.status, response.body, request_id, self.account.now()))
         return response
 
     def _result(self, request: Request, handler: Handler, ids: tuple[str, ...], pairs: Pairs) -> Json:
@@ -260,9 +243,7 @@ class StripeSimulator:
     def dump(self) -> dict[str, Any]:
         """Every object by kind; invoices with all their lines."""
         state: dict[str, Any] = {
-            kind: [dict(row) for row in shelf.all()]
-            for kind, shelf in self.account.shelves.items()
-            if kind != "event"
+            kind: [dict(row) for row in shelf.all()] for kind, shelf in self.account.shelves.items() if kind != "event"
         }
         state["event"] = [
             {"id": row["id"], "type": row["type"], "created": row["created"], "pending": row["pending"]}

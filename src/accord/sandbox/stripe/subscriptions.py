@@ -56,14 +56,11 @@ def _ordered(account: Account, form: Form) -> Ordered:
         price = account.find("price", price_id, form.name("price"))
     if price["type"] != "recurring":
         message = (
-            "The price specified is set to `type=one_time` but this field only accepts prices with "
-            "`type=recurring`."
+            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`."
         )
         raise invalid(message, form.name("price"))
     if not price["active"] and inline is None:
-        raise refused(
-            "The price specified is inactive. This field only accepts active prices.", "price_inactive"
-        )
+        raise refused("The price specified is inactive. This field only accepts active prices.", "price_inactive")
     quantity = form.integer("quantity", low=0)
     form.set_aside("id", "deleted", "clear_usage")
     form.not_simulated("plan", "discounts", "billing_thresholds")
@@ -116,7 +113,7 @@ def new_subscription(
         "discounts": [],
         "ended_at": None,
         "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
-        "items": list_object(f"/v1/subscription_items?subscription={subscription_id}", rows, False),
+        "items": list_object(f"/v1/subscription_items?subscription={subscription_id}", rows, has_more=False),
         "latest_invoice": None,
         "livemode": False,
         "metadata": {},
@@ -230,9 +227,7 @@ def create(call: Call) -> Json:
         "proration_behavior",
     )
     form.set_aside("billing_mode", "invoice_settings")
-    form.not_simulated(
-        "trial_end", "trial_period_days", "add_invoice_items", "billing_cycle_anchor", "discounts"
-    )
+    form.not_simulated("trial_end", "trial_period_days", "add_invoice_items", "billing_cycle_anchor", "discounts")
     form.close()
     anchor = backdated if backdated is not None else account.now()
     return new_subscription(account, customer, ordered, anchor=anchor, collection_method=method, **fields)
@@ -244,9 +239,7 @@ def days_given(form: Form, method: str, key: str = "days_until_due") -> int | No
         message = "If `collection_method` is set to `send_invoice`, you must specify `days_until_due`."
         raise invalid(message, form.name(key))
     if method == "charge_automatically" and days is not None:
-        raise invalid(
-            "`days_until_due` can only be set if `collection_method` is `send_invoice`.", form.name(key)
-        )
+        raise invalid("`days_until_due` can only be set if `collection_method` is `send_invoice`.", form.name(key))
     return days
 
 
@@ -271,12 +264,8 @@ def update(call: Call) -> Json:
         changes["default_tax_rates"] = [account.find("tax_rate", each) for each in rates]
     ordered = ordered_given(account, form) if form.given("items") else None
     proration = form.choice("proration_behavior", PRORATIONS) or "create_prorations"
-    form.set_aside(
-        "off_session", "payment_behavior", "payment_settings", "automatic_tax", "cancellation_details"
-    )
-    form.not_simulated(
-        "trial_end", "add_invoice_items", "billing_cycle_anchor", "pause_collection", "discounts"
-    )
+    form.set_aside("off_session", "payment_behavior", "payment_settings", "automatic_tax", "cancellation_details")
+    form.not_simulated("trial_end", "add_invoice_items", "billing_cycle_anchor", "pause_collection", "discounts")
     form.close()
     if ordered is not None:
         replace_items(account, subscription, ordered, proration, **changes)
@@ -313,16 +302,14 @@ def _of_status(status: str | None) -> Where | None:
     if status == "all":
         return None
     ended = ("canceled", "incomplete_expired")
-    return (
-        (lambda row: row["status"] in ended) if status == "ended" else (lambda row: row["status"] == status)
-    )
+    return (lambda row: row["status"] in ended) if status == "ended" else (lambda row: row["status"] == status)
 
 
 def list_subscription_items(call: Call) -> Json:
     subscription = call.account.find("subscription", call.form.required("subscription"), "subscription")
     call.form.set_aside("limit", "starting_after", "ending_before")
     call.form.close()
-    return list_object(call.path, subscription["items"]["data"], False)
+    return list_object(call.path, subscription["items"]["data"], has_more=False)
 
 
 ROUTES: Routes = {

@@ -25,9 +25,7 @@ def create(call: Call) -> Json:
     if inclusive is None:
         raise form.missing("inclusive")
     if not 0 <= percentage <= 100 or percentage != percentage.quantize(Decimal("0.0001")):
-        raise invalid(
-            "Invalid percentage: it must be between 0 and 100 with at most 4 decimals.", "percentage"
-        )
+        raise invalid("Invalid percentage: it must be between 0 and 100 with at most 4 decimals.", "percentage")
     rate = {
         "id": account.new_id("tax_rate"),
         "object": "tax_rate",

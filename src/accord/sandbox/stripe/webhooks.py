@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
 from urllib.parse import urlsplit
 
 from accord.sandbox.kit.faults import Faults
@@ -35,9 +34,7 @@ def signature(body: bytes, secrets: Sequence[str], at: int) -> str:
 class Webhooks:
     """Subscriptions to events and the queue of pushes."""
 
-    def __init__(
-        self, account: Account, faults: Faults, retry_seconds: Sequence[float] = RETRY_SECONDS
-    ) -> None:
+    def __init__(self, account: Account, faults: Faults, retry_seconds: Sequence[float] = RETRY_SECONDS) -> None:
         self.account, self.faults, self.retry_seconds = account, faults, retry_seconds
         self._waiting: list[Delivery] = []
         self._secrets: dict[
@@ -64,9 +61,7 @@ class Webhooks:
 
     def announced(self, event: Json) -> int:
         """Queue a push to every endpoint that wants this event; answers how many."""
-        wanting = [
-            each for each in self.account.shelf("webhook_endpoint").all() if _wants(each, event["type"])
-        ]
+        wanting = [each for each in self.account.shelf("webhook_endpoint").all() if _wants(each, event["type"])]
         if wanting:
             body = self.body_of(event_as_seen({**event, "pending": len(wanting)}))
             due = datetime.fromtimestamp(event["created"], UTC)
@@ -215,16 +210,3 @@ def routes(webhooks: Webhooks) -> Routes:
         ("POST", "webhook_endpoints/*"): _update,
         ("DELETE", "webhook_endpoints/*"): lambda call: _delete(call, webhooks),
     }
-
-
-def delivery_state(webhooks: Webhooks) -> list[dict[str, Any]]:
-    """The pushes still waiting, for the admin page."""
-    return [
-        {
-            "delivery": each.delivery_id,
-            "url": each.url,
-            "attempt": each.attempt,
-            "due_at": each.due_at.isoformat(),
-        }
-        for each in webhooks._waiting
-    ]

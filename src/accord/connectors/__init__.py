@@ -1,0 +1,1 @@
+"""The vendors: one folder each, none knows another."""
