@@ -27,7 +27,8 @@ async def dispute(opened: Fact) -> dict[str, object]:
         await WaitFor(INVOICE_POSTED, found.invoice_id)
     invoice = replace(await Read("invoice", found.invoice_id, Invoice), disputed=True)
     contested = _net_part(found, invoice)
-    source = Disposition.COLLECTED if invoice.status == "paid" else Disposition.BILLED
+    paid = invoice.paid or Money.zero(invoice.currency)
+    source = Disposition.COLLECTED if found.amount <= paid else Disposition.BILLED
     text = f"The customer disputes {found.amount} of invoice {invoice.number}: {found.reason}."
     await together(
         notice(invoice, f"dispute {found.id}", f"Invoice {invoice.number} is disputed", text, urgent=True),

@@ -1,0 +1,302 @@
+"""The commands and their words; what they do is in the files beside this one and the rooms below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="accord",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""
+    Accord keeps CRM, ERP and billing of a professional-services firm in accord: a won opportunity becomes an active
+    project with a billing schedule, approved work becomes invoices, invoices become cash, and everyone sees the same
+    truth.
+
+    **Start here:** `accord demo` plays the whole story against simulated vendors and stays up for you to look at.
+
+    **Exit codes:** 0 done · 1 a check failed · 2 wrong use · 4 not found · 5 conflict · 6 not reachable now · 7 not
+    permitted. Settings are environment variables that start with `ACCORD_`; `accord doctor` shows them.
+    """,
+)
+connect_app = typer.Typer(no_args_is_help=True, help="Connect systems: credentials go sealed into the vault.")
+cases_app = typer.Typer(no_args_is_help=True, help="Cases: what a person has to look at, and how to cure it.")
+import_app = typer.Typer(no_args_is_help=True, help="Bring data in from files.")
+key_app = typer.Typer(no_args_is_help=True, help="API keys.")
+app.add_typer(connect_app, name="connect", rich_help_panel="Set up")
+app.add_typer(key_app, name="key", rich_help_panel="Set up")
+app.add_typer(cases_app, name="cases", rich_help_panel="Look and act")
+app.add_typer(import_app, name="import", rich_help_panel="Run")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+
+
+@app.callback()
+def settings(
+    home: Annotated[
+        Path | None, typer.Option(envvar="ACCORD_HOME", help="Folder of the embedded database, keys and local CA.")
+    ] = None,
+) -> None:
+    """Options for every command."""
+    import os
+
+    if home is not None:
+        os.environ["ACCORD_HOME"] = str(home)
+
+
+@app.command(rich_help_panel="Run")
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Play the story, check it, and end.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the summary to this file.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Play the story from won opportunity to cash against simulated vendors, check it, and stay up to be looked at."""
+    from accord.demo.play import run
+
+    run(once=once, json_file=json_file)
+
+
+@app.command(rich_help_panel="Run")
+def up(workers: Annotated[int, typer.Option(min=1, help="Worker processes beside the server.")] = 1) -> None:
+    """Run server and workers until interrupted."""
+    from accord.cli.running import run_up
+
+    run_up(workers)
+
+
+@app.command(rich_help_panel="Run")
+def serve() -> None:
+    """Run the server: pages, API and the door for pushes."""
+    from accord.cli.running import run_server
+
+    run_server()
+
+
+@app.command(rich_help_panel="Run")
+def worker(
+    poll_seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds between polls of each vendor, where not configured.")
+    ] = None,
+) -> None:
+    """Run one worker. Start as many as you like, on as many machines as you like."""
+    from accord.cli.running import run_worker
+
+    run_worker(poll_seconds)
+
+
+@app.command(rich_help_panel="Run")
+def sandbox(
+    as_json: AsJson = False,
+    vendor: Annotated[list[str] | None, typer.Option(help="Only these vendors; all when not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated ids.")] = 1,
+) -> None:
+    """Start the simulated vendors alone and stay up; prints what a client needs to log in."""
+    from accord.cli.running import run_sandbox
+
+    run_sandbox(as_json=as_json, vendors=vendor, seed=seed)
+
+
+@app.command(rich_help_panel="Set up")
+def migrate() -> None:
+    """Bring the database's tables up to date; safe while the old version still runs."""
+    from accord.cli.looking import run_migrate
+
+    run_migrate()
+
+
+@app.command(rich_help_panel="Look and act")
+def status(as_json: AsJson = False) -> None:
+    """What is going on: stories, waiting effects, connections, open cases, money."""
+    from accord.cli.looking import show_status
+
+    show_status(as_json=as_json)
+
+
+@app.command(rich_help_panel="Look and act")
+def trace(
+    engagement: Annotated[str, typer.Argument(help="Id, number, name or project number of the engagement.")],
+    as_json: AsJson = False,
+) -> None:
+    """The timeline of one engagement across all systems."""
+    from accord.cli.looking import show_trace
+
+    show_trace(engagement, as_json=as_json)
+
+
+@app.command(rich_help_panel="Look and act")
+def replay(
+    inbox: Annotated[list[int] | None, typer.Option(help="Translate these inbox rows again.")] = None,
+    process: Annotated[int | None, typer.Option(help="Drive this finished story again from its journal, and compare.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay what was recorded: a push that could not be read, or a story, without touching any vendor."""
+    from accord.cli.looking import run_replay
+
+    run_replay(inbox or [], process, as_json=as_json)
+
+
+@app.command(rich_help_panel="Set up")
+def doctor(as_json: AsJson = False) -> None:
+    """Check this installation: database, migrations, vault, connections, audit chain, ledger."""
+    from accord.cli.looking import run_doctor
+
+    run_doctor(as_json=as_json)
+
+
+@import_app.command("crm-pipeline")
+def import_crm_pipeline(
+    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with the four CSV files.")],
+    as_json: AsJson = False,
+    workers: Annotated[int, typer.Option(min=1, help="Workers to start when none runs.")] = 1,
+) -> None:
+    """Load a sales pipeline into the CRM through its API and wait until every won deal is a project or a case."""
+    from accord.cli.importing import run_crm_pipeline
+
+    run_crm_pipeline(directory, as_json=as_json, workers=workers)
+
+
+@connect_app.command("add")
+def connect_add(
+    name: Annotated[str, typer.Argument(help="Name of the connection, such as salesforce.")],
+    vendor: Annotated[str, typer.Argument(help="salesforce, netsuite or stripe.")],
+    setting: Annotated[list[str] | None, typer.Option(help="name=value; asked for when needed and not given.")] = None,
+    credentials_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON file with settings and credentials.")
+    ] = None,
+    role: Annotated[list[str] | None, typer.Option(help="Role to bind it to: crm, erp, billing.")] = None,
+) -> None:
+    """Store a connection; secrets are asked for without echo and sealed in the vault."""
+    from accord.cli.connecting import add
+
+    add(name, vendor, setting or [], credentials_file, role or [])
+
+
+@connect_app.command("list")
+def connect_list(as_json: AsJson = False) -> None:
+    """The connections, their state and roles."""
+    from accord.cli.connecting import show
+
+    show(as_json=as_json)
+
+
+@connect_app.command("bind")
+def connect_bind(
+    role: str,
+    connection: str,
+    legal_entity: Annotated[str, typer.Option(help="Only for this legal entity.")] = "",
+    valid_from: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "0001-01-01",
+) -> None:
+    """Say which connection plays a role, per legal entity and from a day on."""
+    from accord.cli.connecting import bind
+
+    bind(role, connection, legal_entity, valid_from)
+
+
+@connect_app.command("pause")
+def connect_pause(name: str, reason: Annotated[str, typer.Option(prompt=True, help="Why.")]) -> None:
+    """Stop sending to a connection; its effects wait."""
+    from accord.cli.connecting import pause
+
+    pause(name, reason)
+
+
+@connect_app.command("resume")
+def connect_resume(name: str) -> None:
+    """Send to a connection again and close its case."""
+    from accord.cli.connecting import resume
+
+    resume(name)
+
+
+@connect_app.command("check")
+def connect_check(name: str) -> None:
+    """Log in to a system and say who we are there."""
+    from accord.cli.connecting import check
+
+    check(name)
+
+
+@connect_app.command("vendors")
+def connect_vendors(as_json: AsJson = False) -> None:
+    """The vendors there are, what they need, and what makes their writes safe."""
+    from accord.cli.connecting import vendors
+
+    vendors(as_json=as_json)
+
+
+@key_app.command("create")
+def key_create(
+    name: str,
+    role: Annotated[list[str] | None, typer.Option(help="read, operate or admin.")] = None,
+    legal_entity: Annotated[list[str] | None, typer.Option(help="Only these legal entities.")] = None,
+) -> None:
+    """Make an API key; it is shown once."""
+    from accord.cli.connecting import create_api_key
+
+    create_api_key(name, role or ["read"], legal_entity or [])
+
+
+@cases_app.command("list")
+def cases_list(
+    as_json: AsJson = False,
+    owner: str | None = None,
+    reason: str | None = None,
+    engagement: str | None = None,
+    clusters: Annotated[bool, typer.Option("--clusters", help="One line per cause.")] = False,
+    limit: int = 50,
+) -> None:
+    """Open cases, the most money times age first."""
+    from accord.cli.casework import show_list
+
+    show_list(as_json=as_json, owner=owner, reason=reason, engagement=engagement, clusters=clusters, limit=limit)
+
+
+@cases_app.command("show")
+def cases_show(case: int, as_json: AsJson = False) -> None:
+    """One case with all its problems, attempts and what waits behind it."""
+    from accord.cli.casework import show_one
+
+    show_one(case, as_json=as_json)
+
+
+@cases_app.command("correct")
+def cases_correct(
+    list_name: Annotated[str, typer.Option("--list", help="Reference list: country or product.")],
+    given: Annotated[str, typer.Option(help="The text as the source has it.")],
+    meaning: Annotated[str, typer.Option(help="What it means.")],
+) -> None:
+    """Declare what a source's text means, and retry every case that this cures."""
+    from accord.cli.casework import correct
+
+    correct(list_name, given, meaning)
+
+
+@cases_app.command("retry")
+def cases_retry(
+    case: Annotated[list[int] | None, typer.Argument(help="Cases; with --signature all of one cause.")] = None,
+    signature: str | None = None,
+) -> None:
+    """Try again: what was read is read anew, and the story goes on where it stopped."""
+    from accord.cli.casework import retry
+
+    retry(case or [], signature)
+
+
+@cases_app.command("resolve")
+def cases_resolve(
+    case: int,
+    answer: Annotated[str | None, typer.Option(help="Choose this option of a decision.")] = None,
+    skip: Annotated[str | None, typer.Option(help="Go on without it, for this reason.")] = None,
+    supply: Annotated[str | None, typer.Option(help="The vendor's id of the object made by hand.")] = None,
+    cancel: Annotated[str | None, typer.Option(help="Cancel the story and take back what it did, for this reason.")] = None,
+    note: Annotated[str | None, typer.Option(help="Close a case that has no story behind it.")] = None,
+) -> None:
+    """Settle a case: answer, skip, supply the result, cancel, or close with a note."""
+    from accord.cli.casework import resolve
+
+    resolve(case, answer=answer, skip=skip, supply=supply, cancel=cancel, note=note)

@@ -1,0 +1,106 @@
+"""`accord up`, `serve`, `worker`, `sandbox`: what runs until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from accord.app import House, WorkerProcess, open_house
+from accord.cli.logs import configure
+from accord.errors import Unavailable
+from accord.settings import Settings
+
+
+def run_worker(poll_seconds: float | None) -> None:
+    """One worker until SIGINT or SIGTERM; calls under way get their outcome first."""
+    settings = Settings()
+    configure(settings)
+    _run(_worker(settings, poll_seconds))
+
+
+async def _worker(settings: Settings, poll_seconds: float | None) -> None:
+    async with open_house(settings) as house:
+        process = WorkerProcess(house, poll_seconds=poll_seconds)
+        _on_interrupt(process.stop)
+        await process.run()
+
+
+def run_server() -> None:
+    """The server until SIGINT or SIGTERM."""
+    settings = Settings()
+    configure(settings)
+    _run(_server(settings))
+
+
+async def _server(settings: Settings) -> None:
+    from accord.api.serving import serve
+
+    async with open_house(settings) as house:
+        stopping = asyncio.Event()
+        _on_interrupt(stopping.set)
+        await serve(_state(house), settings, stopping)
+
+
+def _state(house: House) -> object:
+    from accord.api.state import State
+
+    return State(pool=house.pool, settings=house.settings, vault=house.vault, now=house.now)
+
+
+def run_up(workers: int) -> None:
+    """Server and workers as processes of their own; when one ends, all end."""
+    settings = Settings()
+    configure(settings)
+    commands = [["serve"], *[["worker"]] * workers]
+    running = [subprocess.Popen([sys.executable, "-m", "accord.cli", *command]) for command in commands]  # noqa: S603
+    try:
+        _wait_for_first(running)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        end(running)
+
+
+def _wait_for_first(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    while True:
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(timeout=0.2)
+                raise Unavailable(f"a process of `accord up` ended by itself (exit {code}); its words are above")
+
+
+def end(running: Sequence[subprocess.Popen[bytes]], seconds: float = 15) -> None:
+    """End processes by their own pid: first asked, then killed."""
+    for process in running:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    for process in running:
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def run_sandbox(*, as_json: bool, vendors: list[str] | None, seed: int) -> None:
+    """The simulated vendors until interrupted."""
+    from accord.sandbox.main import run
+
+    settings = Settings()
+    run(json_line=as_json, state_dir=settings.home / "sandbox", vendors=vendors, seed=seed)
+
+
+def _on_interrupt(stop: object) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)  # type: ignore[arg-type]
+
+
+def _run(main: object) -> None:
+    import uvloop
+
+    uvloop.run(main)  # type: ignore[arg-type]

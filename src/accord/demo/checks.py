@@ -1,0 +1,139 @@
+"""What must hold after the story, checked against the vendors' own state and the ledger, not against our own records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from accord.app import House
+from accord.demo.deal import MILESTONES, MONTHLY
+from accord.demo.story import Told
+from accord.demo.world import World
+from accord.engine import eventlog
+from accord.ledger.postings import Standing, standing
+
+Objects = Mapping[str, Sequence[Mapping[str, Any]]]
+
+INVOICES = """
+SELECT r.body, n.body ->> 'erp_id',
+       (SELECT vendor_id FROM crosswalk c WHERE c.connection = 'salesforce' AND c.kind = 'invoice' AND c.canonical_id = r.id)
+FROM record r LEFT JOIN record n ON n.kind = 'invoice_posting' AND n.id = r.id
+WHERE r.kind = 'invoice' AND r.correlation = %(deal)s ORDER BY r.body ->> 'number'
+"""
+PAYMENTS = "SELECT body FROM record WHERE kind = 'payment_application' AND correlation = %(deal)s ORDER BY id"
+CASES = "SELECT id, reason, state, resolution, owner, amount, currency FROM business_case WHERE correlation = %(deal)s ORDER BY id"
+TWICE = """
+SELECT count(*) FROM (SELECT 1 FROM effect WHERE state = 2 GROUP BY connection, kind, canonical_id, verb, version
+    HAVING count(*) > 1 AND version = 'once') twice
+"""
+UNFINISHED = "SELECT count(*) FROM effect WHERE state IN (0, 1, 3, 4, 7)"
+
+
+async def summarise(house: House, world: World, told: Told) -> dict[str, Any]:
+    """The summary of one run; `checks` maps each check's name to whether it holds."""
+    state = {vendor: await world.state(vendor) for vendor in ("salesforce", "netsuite", "stripe")}
+    async with house.pool.connection() as db:
+        rows = await (await db.execute(INVOICES, {"deal": told.engagement})).fetchall()
+        payments = [row[0] for row in await (await db.execute(PAYMENTS, {"deal": told.engagement})).fetchall()]
+        cases = await (await db.execute(CASES, {"deal": told.engagement})).fetchall()
+        ledger = await standing(db, told.engagement)
+        twice = await (await db.execute(TWICE)).fetchone()
+        unfinished = await (await db.execute(UNFINISHED)).fetchone()
+        async with db.transaction():
+            await eventlog.seal(db)
+        async with db.transaction():
+            broken = await eventlog.verify(db)
+    invoices = [_invoice(*row) for row in rows]
+    summary: dict[str, Any] = {
+        "engagement": told.engagement,
+        "systems": {vendor: _created(objects) for vendor, objects in state.items()},
+        "invoices": invoices,
+        "payments": payments,
+        "ledger": [_ledger(each) for each in ledger],
+        "cases": [_case(row) for row in cases],
+    }
+    summary["checks"] = {
+        "gate listed every problem at once": told.gate_problems >= 3,
+        "every case is resolved": all(row[2] == "resolved" for row in cases) and len(cases) >= 3,
+        "ledger explains every cent": bool(ledger) and all(each.unexplained == 0 for each in ledger),
+        "no effect committed twice": twice is not None and twice[0] == 0,
+        "no effect unfinished": unfinished is not None and unfinished[0] == 0,
+        "audit chain verifies": not broken,
+        **_vendor_checks(state, told, invoices, payments),
+    }
+    return summary
+
+
+def _created(objects: Objects) -> dict[str, int]:
+    return {kind: len(rows) for kind, rows in sorted(objects.items()) if rows}
+
+
+def _invoice(body: Mapping[str, Any], erp_id: str | None, crm_id: str | None) -> dict[str, Any]:
+    return {
+        "entity": body["legal_entity"],
+        "currency": body["currency"],
+        "net": body["net"]["amount"],
+        "tax": body["tax"]["amount"],
+        "gross": body["gross"]["amount"],
+        "status": body["status"],
+        "origin": body["origin"],
+        "number": body.get("number"),
+        "crm_id": crm_id,
+        "erp_id": erp_id,
+        "billing_id": body.get("billing_ref"),
+    }
+
+
+def _ledger(each: Standing) -> dict[str, Any]:
+    return {
+        "entity": each.legal_entity,
+        "currency": each.currency,
+        "approved": str(each.approved),
+        "dispositions": {name: str(value) for name, value in sorted(each.dispositions.items())},
+        "unexplained": str(each.unexplained),
+    }
+
+
+def _case(row: Sequence[Any]) -> dict[str, Any]:
+    names = ("case", "reason", "state", "resolution", "owner", "amount", "currency")
+    return {name: (str(value) if isinstance(value, Decimal) else value) for name, value in zip(names, row, strict=True)}
+
+
+def _vendor_checks(
+    state: Mapping[str, Objects], told: Told, invoices: Sequence[Mapping[str, Any]], payments: Sequence[Any]
+) -> dict[str, bool]:
+    """Each system holds each object once, and all systems agree about the money."""
+    erp, billing, crm = state["netsuite"], state["stripe"], state["salesforce"]
+    milestone = {each["entity"]: each for each in invoices if each["origin"] == "milestone"}
+    expected = {"US": ("120000.00", "0.00"), "DE": ("95000.50", "18050.10"), "JP": ("12500000", "0")}
+    right = all(
+        entity in milestone and (milestone[entity]["net"], milestone[entity]["tax"]) == amounts
+        for entity, amounts in expected.items()
+    )
+    subscription = [each for each in invoices if each["origin"] == "subscription"]
+    return {
+        "one customer in the ERP": _count(erp, "customer") == 1,
+        "one customer in billing": _count(billing, "customer") == 1,
+        "one project per legal entity": _count(erp, "job") == len({entity for _, entity, *_ in MILESTONES}),
+        "milestone invoices have the right entity, currency and tax": right,
+        "subscription invoices are for the monthly amount": bool(subscription)
+        and all(each["net"] == MONTHLY for each in subscription),
+        "every invoice is in billing, ERP and CRM": all(
+            each["crm_id"] and each["erp_id"] and each["billing_id"] for each in invoices
+        ),
+        "ERP holds each invoice once": _count(erp, "invoice") == len(invoices),
+        "CRM holds each invoice once": _count(crm, "Invoice__c") == len(invoices),
+        "ERP holds each payment once": _count(erp, "customerPayment") == len(payments) == 2,
+        "no external id twice": all(_unique(rows) for rows in erp.values()),
+    }
+
+
+def _count(objects: Objects, kind: str) -> int:
+    return len(objects.get(kind, ()))
+
+
+def _unique(rows: Sequence[Mapping[str, Any]]) -> bool:
+    ids = Counter(row["externalId"] for row in rows if row.get("externalId"))
+    return all(count == 1 for count in ids.values())

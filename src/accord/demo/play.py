@@ -1,0 +1,136 @@
+"""`accord demo`: starts everything, plays the story, checks it, prints the address, and stays up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from accord.app import House, open_house, open_switchboard
+from accord.demo.checks import summarise
+from accord.demo.progress import Stage
+from accord.demo.pushes import subscribe
+from accord.demo.setup import connect_sandbox
+from accord.demo.story import Story
+from accord.demo.world import World
+from accord.errors import CheckFailed, Unavailable
+from accord.settings import Settings
+
+START_SECONDS = 60
+STEPS = 11
+
+
+def run(*, once: bool, json_file: Path | None) -> None:
+    """Play the story. Raises CheckFailed when a check does not hold."""
+    asyncio.run(_run(Settings(), once=once, json_file=json_file))
+
+
+async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> None:
+    console = Console(stderr=True)
+    started = time.monotonic()
+    from accord.demo.fresh import fresh_database
+
+    async with open_house(await fresh_database(settings)) as house, processes(house) as sandbox:
+        base_url = await start_platform(house, sandbox)
+        switchboard = await open_switchboard(house)
+        async with World(sandbox, switchboard.session("salesforce")) as world:
+            with Stage(house.pool, STEPS, console=console) as stage:
+                told = await Story(world, stage, house.now().date()).play()
+            summary = await summarise(house, world, told)
+        await switchboard.close()
+        summary["seconds"] = round(time.monotonic() - started, 1)
+        if json_file is not None:
+            json_file.write_text(json.dumps(summary, indent=2, default=str) + "\n")
+        failed = sorted(name for name, holds in summary["checks"].items() if not holds)
+        console.print(f"{len(summary['checks']) - len(failed)} of {len(summary['checks'])} checks hold, {summary['seconds']} s")
+        if failed:
+            raise CheckFailed(f"these checks do not hold: {', '.join(failed)}")
+        if not once:
+            console.print(f"\nLook at it: [link]{base_url}[/link]   (Ctrl-C ends it)")
+            await asyncio.Event().wait()
+
+
+_children: list[subprocess.Popen[bytes]] = []
+
+
+@asynccontextmanager
+async def processes(house: House) -> AsyncIterator[dict[str, dict[str, Any]]]:
+    """The simulated vendors as a process of their own; every process started is ended with the block."""
+    sandbox = await asyncio.to_thread(start_sandbox, house.settings)
+    try:
+        yield sandbox
+    finally:
+        from accord.cli.running import end
+
+        await asyncio.to_thread(end, list(_children))
+        _children.clear()
+
+
+def start_sandbox(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Start `accord sandbox --json`; what it says of each vendor."""
+    process = child(settings, ["sandbox", "--json"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise Unavailable("the simulated vendors did not start; their words are above")
+    places: dict[str, dict[str, Any]] = json.loads(line)
+    return places
+
+
+def child(settings: Settings, arguments: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """A process of Accord's own, in the same house."""
+    import os
+
+    environment = {**os.environ, "ACCORD_HOME": str(settings.home), "ACCORD_PORT": str(settings.port)}
+    if settings.database_url is not None:
+        environment["ACCORD_DATABASE_URL"] = settings.database_url.get_secret_value()
+    log = settings.home / "log"
+    log.mkdir(parents=True, exist_ok=True)
+    with (log / f"{arguments[0]}.log").open("ab") as errors:
+        process = subprocess.Popen(  # noqa: S603  (our own program)
+            [sys.executable, "-m", "accord.cli", *arguments], stderr=errors, env=environment, **options
+        )
+    _children.append(process)
+    return process
+
+
+async def start_platform(house: House, sandbox: Mapping[str, Mapping[str, Any]], *, workers: int = 1) -> str:
+    """Connect the simulated vendors, start server and workers, subscribe to pushes; the address of the pages."""
+    secrets = await connect_sandbox(house, sandbox, settings={name: {"poll_seconds": 1.0} for name in sandbox})
+    for _ in range(workers):
+        child(house.settings, ["worker"])
+    child(house.settings, ["serve"])
+    base_url = f"http://{house.settings.host}:{house.settings.port}"
+    await _answers(base_url)
+    await subscribe(sandbox, base_url, secrets)
+    return await sign_in_address(house, base_url)
+
+
+async def sign_in_address(house: House, base_url: str) -> str:
+    """The address of the pages with a sign-in token that works once."""
+    from accord.web.sign_in import one_time_address
+
+    return await one_time_address(house.pool, base_url, house.now())
+
+
+async def _answers(base_url: str) -> None:
+    import aiohttp
+
+    async with aiohttp.ClientSession() as http:
+        for _ in range(START_SECONDS * 10):
+            try:
+                async with http.get(f"{base_url}/readyz") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.1)
+    raise Unavailable(f"the server did not answer within {START_SECONDS} s; see the log folder in ACCORD_HOME")

@@ -1,0 +1,187 @@
+"""The story of the demonstration, act by act: what the world does, and what the platform must have done before the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from accord.demo.deal import MONTHLY, NAME, SoldDeal, correct, sell
+from accord.demo.progress import Stage
+from accord.demo.world import World
+from accord.model.identity import canonical_id
+
+CASES = "SELECT count(*), max(id), max(jsonb_array_length(problems)) FROM business_case WHERE state = 'open' AND correlation = %(deal)s"
+FACTS = "SELECT count(*) FROM event WHERE type = %(type)s AND correlation = %(deal)s"
+INVOICES = "SELECT count(*) FROM record WHERE kind = 'invoice_posting' AND correlation = %(deal)s"
+OPEN_WORK = "SELECT count(*) FROM open_process o JOIN process p ON p.id = o.process_id WHERE o.state IN (0, 1) AND p.correlation = %(deal)s"
+INVOICE_OF = """
+SELECT body ->> 'status', body -> 'paid' ->> 'amount', body ->> 'billing_ref', (body ->> 'disputed')::boolean
+FROM record WHERE kind = 'invoice' AND id = %(invoice)s
+"""
+VENDOR_INVOICE = "SELECT vendor_id FROM crosswalk WHERE connection = 'stripe' AND kind = 'invoice' AND canonical_id = %(invoice)s"
+NOTICES = """
+SELECT count(*) FROM effect WHERE kind = 'notice' AND state = 2 AND correlation = %(deal)s AND label LIKE %(label)s
+"""
+HELD = """
+SELECT (SELECT (body ->> 'on_hold')::boolean FROM effect WHERE kind = 'receivable_hold' AND canonical_id = %(invoice)s
+        AND state = 2 ORDER BY generation DESC LIMIT 1)
+"""
+MILESTONE = "SELECT body -> 'amount' ->> 'amount', body ->> 'planned_on' FROM record WHERE kind = 'scheduled_milestone' AND id = %(id)s"
+
+
+@dataclass(slots=True)
+class Told:
+    """What the story leaves for the checks."""
+
+    engagement: str = ""
+    deal: SoldDeal | None = None
+    gate_problems: int = 0
+    cases_seen: list[dict[str, Any]] = field(default_factory=list)
+    milestones: dict[str, str] = field(default_factory=dict)
+
+
+class Story:
+    """Plays the acts in order."""
+
+    def __init__(self, world: World, stage: Stage, today: date) -> None:
+        self._world = world
+        self._stage = stage
+        self._today = today
+        self.told = Told()
+
+    async def play(self) -> Told:
+        step = self._stage.step
+        await step("Sales enters a three-country deal; its contract is neither approved nor signed", self._sell())
+        await step("Closed won: the gate holds it back with one case listing every problem", self._close_won())
+        await step("Corrected in the CRM: it resumes by itself and the projects are active", self._correct())
+        await step("Delivery approves a milestone in each country (one push is lost: the poll finds it)", self._approve())
+        await step("Invoices are issued in billing, posted in the ERP and shown to sales", self._invoices(3))
+        await step("A month passes: the managed service bills its period", self._month())
+        await step("The customer pays: one in full, one in part, one attempt fails", self._payments())
+        await step("A payment is disputed: sales is told, the receivable is held; then it is won", self._dispute())
+        await step("The contract changes: re-dated, raised by change order, raised without one", self._change())
+        await step("The opportunity is re-opened after activation: a question, answered, and it goes on", self._reopen())
+        await step("Everything comes to rest", self._rest())
+        return self.told
+
+    @property
+    def _deal(self) -> SoldDeal:
+        assert self.told.deal is not None
+        return self.told.deal
+
+    async def _sell(self) -> None:
+        self.told.deal = await sell(self._world, self._today)
+        self.told.engagement = canonical_id("deal", "salesforce", self._deal.opportunity)
+        self.told.milestones = {
+            name: canonical_id("milestone", "salesforce", id) for name, id in self._deal.milestones.items()
+        }
+
+    async def _close_won(self) -> None:
+        await self._world.change("Opportunity", self._deal.opportunity, StageName="Closed Won")
+        row = await self._until("one case with every problem", CASES, lambda row: row[0] == 1)
+        self.told.gate_problems = row[2]
+        self._saw("activation gate", row[1])
+
+    async def _correct(self) -> None:
+        await correct(self._world, self._deal, self._today)
+        await self._until("the project is active", FACTS, lambda row: row[0] == 1, type="project.activated")
+        await self._until("no case is open", CASES, lambda row: row[0] == 0)
+
+    async def _approve(self) -> None:
+        names = ("US blueprint accepted", "DE core accepted", "JP rollout accepted")
+        for name in names:
+            if name.startswith("JP"):
+                await self._world.fault("netsuite", kind="drop_events", times=1)
+            task = canonical_id("task", self.told.milestones[name])
+            await self._world.happen(
+                "netsuite", "approve_milestone", external_id=task, by="Dana Delivery", on=self._today.isoformat()
+            )
+
+    async def _invoices(self, count: int) -> None:
+        await self._until(f"{count} invoices are posted", INVOICES, lambda row: row[0] == count)
+
+    async def _month(self) -> None:
+        before = await self._stage.one(INVOICES, deal=self.told.engagement)
+        await self._world.happen("stripe", "shift_clock", seconds=2 * 3600)
+        await self._world.happen("stripe", "shift_clock", seconds=32 * 86400)
+        await self._until("the period is billed and posted", INVOICES, lambda row: row[0] > before[0])
+
+    async def _payments(self) -> None:
+        us, de, jp = (self._invoice(name) for name in ("US blueprint accepted", "DE core accepted", "JP rollout accepted"))
+        await self._pay(us, method="card")
+        await self._pay(de, amount=5_000_000)
+        await self._world.happen("stripe", "fail_payment", invoice=await self._vendor(jp), code="insufficient_funds")
+        await self._until("the US invoice is paid", INVOICE_OF, lambda row: row[0] == "paid", invoice=us)
+        await self._until("the DE invoice is paid in part", INVOICE_OF, lambda row: row[1] == "50000.00", invoice=de)
+        await self._until("sales knows of the failure", NOTICES, lambda row: row[0] == 1, label="%Payment failed%")
+
+    async def _dispute(self) -> None:
+        us = self._invoice("US blueprint accepted")
+        dispute = await self._world.happen(
+            "stripe", "dispute_invoice", invoice=await self._vendor(us), reason="product_unacceptable"
+        )
+        await self._until("the account team is told", NOTICES, lambda row: row[0] == 1, label="%is disputed%")
+        await self._until("the receivable is held", HELD, lambda row: row[0] is True, invoice=us)
+        await self._world.happen("stripe", "close_dispute", dispute=dispute["id"], outcome="won")
+        await self._until("the hold is released", HELD, lambda row: row[0] is False, invoice=us)
+        await self._until("the invoice is undisputed", INVOICE_OF, lambda row: not row[3], invoice=us)
+
+    async def _change(self) -> None:
+        milestones, change = self._deal.milestones, self._world.change
+        later = (self._today + timedelta(days=200)).isoformat()
+        jp, de, us = (self.told.milestones[name] for name in ("JP handover accepted", "DE integration accepted", "US pilot accepted"))
+        await change("SOW_Milestone__c", milestones["JP handover accepted"], Planned_Date__c=later)
+        await self._until("the JP milestone is re-dated", MILESTONE, lambda row: row[1] == later, id=jp)
+        signed = {"Change_Order__c": "CO-1", "Change_Order_Signed__c": self._today.isoformat()}
+        await change("SOW_Milestone__c", milestones["DE integration accepted"], Amount__c=71000.00, **signed)
+        await self._until("the DE milestone is raised", MILESTONE, lambda row: row[0] == "71000.00", id=de)
+        await change("SOW_Milestone__c", milestones["US pilot accepted"], Amount__c=90000.00)
+        row = await self._until("the unsigned raise is a case", CASES, lambda row: row[0] == 1)
+        self._saw("contract change", row[1])
+        await change(
+            "SOW_Milestone__c",
+            milestones["US pilot accepted"],
+            Change_Order__c="CO-2",
+            Change_Order_Signed__c=self._today.isoformat(),
+        )
+        await self._until("the US milestone is raised", MILESTONE, lambda row: row[0] == "90000.00", id=us)
+        await self._until("its case is closed", CASES, lambda row: row[0] == 0)
+
+    async def _reopen(self) -> None:
+        await self._world.change("Opportunity", self._deal.opportunity, StageName="Negotiation/Review")
+        row = await self._until("a question is asked", CASES, lambda row: row[0] == 1)
+        self._saw("re-opened", row[1])
+        await self._answer(row[1], "bill on")
+        await self._until("the question is closed", CASES, lambda row: row[0] == 0)
+        await self._world.change("Opportunity", self._deal.opportunity, StageName="Closed Won")
+        await self._until("won again, started once", FACTS, lambda row: row[0] == 2, type="deal.won")
+
+    async def _rest(self) -> None:
+        await self._until("nothing is under way", OPEN_WORK, lambda row: row[0] == 0)
+
+    async def _answer(self, case: int, option: str) -> None:
+        from accord.workbench import cases
+
+        async with self._stage.pool.connection() as db, db.transaction():
+            await cases.answer(db, case, option, by="demo")
+
+    async def _pay(self, invoice: str, *, amount: int | None = None, method: str = "bank_transfer") -> None:
+        arguments = {} if amount is None else {"amount": amount}
+        await self._world.happen("stripe", "pay_invoice", invoice=await self._vendor(invoice), method=method, **arguments)
+
+    def _invoice(self, milestone: str) -> str:
+        return canonical_id("invoice", self.told.milestones[milestone])
+
+    async def _vendor(self, invoice: str) -> str:
+        row = await self._stage.one(VENDOR_INVOICE, invoice=invoice)
+        return str(row[0])
+
+    def _saw(self, what: str, case: int) -> None:
+        self.told.cases_seen.append({"what": what, "case": case})
+
+    async def _until(self, what: str, query: str, holds: Any, **parameters: Any) -> Any:
+        return await self._stage.until(what, query, holds, **{"deal": self.told.engagement, **parameters})
+
+
+__all__ = ["MONTHLY", "NAME", "Story", "Told"]
