@@ -25,7 +25,7 @@ class Instance:
     when it ended). `resolve(key, value)` enters an outcome; when nothing is awaited any more, advance again.
     """
 
-    __slots__ = ("_coroutine", "_many", "_repeats", "_step", "awaiting", "ended", "id", "journal", "process", "result", "trigger")
+    __slots__ = ("_coroutine", "_many", "_repeats", "_step", "asked", "awaiting", "ended", "id", "journal", "process", "result", "trigger")
 
     def __init__(self, id: int, process: Process, trigger: Fact, journal: Mapping[str, Any] | None = None) -> None:
         self.id = id
@@ -33,6 +33,7 @@ class Instance:
         self.trigger = trigger
         self.journal: dict[str, Any] = dict(journal or {})
         self.awaiting: dict[str, Command[Any]] = {}
+        self.asked: set[str] = set()
         self.ended = False
         self.result: Any = None
         self._coroutine: Any = process.story(trigger)
@@ -58,6 +59,7 @@ class Instance:
             self._many = isinstance(command, Together)
             commands = command.commands if isinstance(command, Together) else (command,)
             self._step = tuple((self._key_of(each), each) for each in commands)
+            self.asked.update(key for key, _ in self._step)
             self.awaiting = {key: each for key, each in self._step if key not in self.journal}
         return self.awaiting
 
