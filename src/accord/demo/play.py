@@ -105,12 +105,12 @@ def child(settings: Settings, arguments: list[str], **options: Any) -> subproces
 async def start_platform(house: House, sandbox: Mapping[str, Mapping[str, Any]], *, workers: int = 1) -> str:
     """Connect the simulated vendors, start server and workers, subscribe to pushes; the address of the pages."""
     secrets = await connect_sandbox(house, sandbox, settings={name: {"poll_seconds": 1.0} for name in sandbox})
+    base_url = f"http://{house.settings.host}:{house.settings.port}"
+    await subscribe(house, sandbox, base_url, secrets)
     for _ in range(workers):
         child(house.settings, ["worker"])
     child(house.settings, ["serve"])
-    base_url = f"http://{house.settings.host}:{house.settings.port}"
     await _answers(base_url)
-    await subscribe(sandbox, base_url, secrets)
     return await sign_in_address(house, base_url)
 
 
