@@ -1,0 +1,118 @@
+"""The fields of records: what a value looks like on the wire, in the account, and in SuiteQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from accord.sandbox.netsuite.refusals import invalid
+
+Kind = Literal["text", "whole", "number", "money", "flag", "day", "instant", "ref", "choice"]
+Row = dict[str, Any]
+COLUMN_TYPES: Mapping[Kind, str] = {
+    "text": "TEXT", "whole": "INTEGER", "number": "NUMERIC", "money": "NUMERIC", "flag": "TEXT", "day": "NSDATE",
+    "instant": "NSTIMESTAMP", "ref": "INTEGER", "choice": "TEXT",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `target` is the record type a reference points to; `options` the ids and names of an enumeration;
+    `computed` fields are read-only and, as in NetSuite, unknown to SuiteQL."""
+
+    kind: Kind
+    target: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    required: bool = False
+    computed: bool = False
+    column: str = ""
+
+
+def text(*, required: bool = False, column: str = "") -> Field:
+    return Field("text", required=required, column=column)
+
+
+def money(*, computed: bool = False, column: str = "") -> Field:
+    return Field("money", computed=computed, column=column)
+
+
+def number() -> Field:
+    return Field("number")
+
+
+def whole() -> Field:
+    return Field("whole")
+
+
+def flag() -> Field:
+    return Field("flag")
+
+
+def day() -> Field:
+    return Field("day")
+
+
+def ref(target: str, *, required: bool = False, column: str = "") -> Field:
+    return Field("ref", target=target, required=required, column=column)
+
+
+def choice(**options: str) -> Field:
+    return Field("choice", options=options)
+
+
+def read_scalar(kind: Kind, value: Any, path: str) -> Any:
+    """The value as the account keeps it: Decimal, bool, ISO text. Raises Refused (INVALID_CONTENT)."""
+    match kind:
+        case "text" if isinstance(value, str):
+            return value
+        case "flag" if isinstance(value, bool):
+            return value
+        case "day" if isinstance(value, str):
+            return _day(value, path)
+        case "instant" if isinstance(value, str):
+            return _instant(value, path)
+        case "whole" if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        case "number" | "money" if isinstance(value, int | Decimal | str) and not isinstance(value, bool):
+            return _number(value, path)
+    raise invalid(path)
+
+
+def show_scalar(kind: Kind, value: Any) -> Any:
+    """The value as JSON carries it: amounts are plain JSON numbers."""
+    if kind in ("money", "number"):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def stored_number(value: Decimal) -> str:
+    """A number as SQLite's NUMERIC columns take it without a loss of digits."""
+    return format(value, "f")
+
+
+def _day(value: str, path: str) -> str:
+    try:
+        return date.fromisoformat(value[:10]).isoformat()
+    except ValueError:
+        raise invalid(path, "The date must be in the format YYYY-MM-DD.") from None
+
+
+def _instant(value: str, path: str) -> str:
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise invalid(path, "The date must be in the ISO 8601 format.") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _number(value: int | Decimal | str, path: str) -> Decimal:
+    try:
+        exact = Decimal(value)
+    except InvalidOperation:
+        raise invalid(path) from None
+    if not exact.is_finite():
+        raise invalid(path)
+    return exact

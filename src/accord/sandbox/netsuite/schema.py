@@ -1,0 +1,182 @@
+"""The record types of the account, as data: fields, sublists, how they are named and where SuiteQL keeps them.
+
+Names follow the REST record browser 2026.1 (vendors.md 2.6); the `cust...` fields are the firm's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from accord.sandbox.netsuite.fields import Field, choice, day, flag, money, number, ref, text, whole
+
+
+@dataclass(frozen=True, slots=True)
+class Sublist:
+    """Lines of a record. `key` names the field lines are matched by; a sublist without one only ever grows by PATCH."""
+
+    fields: Mapping[str, Field]
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordType:
+    """One record type. `family` shares a counter of ids; `title` is the field shown as refName; `unique` must not occur
+    twice in the family; `indexes` are fields looked up by value; `code` is the transaction type in SuiteQL."""
+
+    name: str
+    label: str
+    fields: Mapping[str, Field]
+    title: str
+    sublists: Mapping[str, Sublist] = field(default_factory=dict)
+    family: str = ""
+    unique: str = ""
+    indexes: tuple[str, ...] = ()
+    table: str = ""
+    code: str = ""
+
+
+_NAMED = {"isInactive": flag()}
+_TRANSACTION = {
+    "tranId": text(), "tranDate": day(), "subsidiary": ref("subsidiary", column="-"), "currency": ref("currency"),
+    "exchangeRate": number(), "postingPeriod": ref("accountingPeriod"), "memo": text(), "otherRefNum": text(),
+    "custbody_accord_billing_id": text(),
+}  # fmt: skip
+_LINES = Sublist(
+    {
+        "line": whole(), "item": ref("serviceSaleItem", required=True), "description": text(), "quantity": number(),
+        "rate": money(), "amount": money(), "taxAmount": money(), "custcol_accord_item": text(),
+        "custcol_service_from": day(), "custcol_service_to": day(),
+    },
+    key="line",
+)  # fmt: skip
+_APPLY = Sublist({"doc": ref("invoice", required=True), "apply": flag(), "amount": money()}, key="doc")
+
+CUSTOMER = RecordType(
+    "customer", "Customer",
+    {
+        "entityId": text(), "companyName": text(), "isPerson": flag(), "firstName": text(), "lastName": text(),
+        "email": text(), "phone": text(), "subsidiary": ref("subsidiary", required=True), "currency": ref("currency"),
+        "terms": ref("term"), "parent": ref("customer"), "salesRep": ref("employee"), "category": text(),
+        "comments": text(), "defaultTaxReg": text(), "vatRegNumber": text(), "creditLimit": money(),
+        "creditHoldOverride": choice(AUTO="Auto", ON="On", OFF="Off"), "custentity_accord_country": text(),
+        "balance": money(computed=True), "overdueBalance": money(computed=True), **_NAMED,
+    },
+    title="entityId", family="entity", unique="entityId", table="customer",
+    sublists={
+        "addressBook": Sublist({"label": text(), "defaultBilling": flag(), "addr1": text(), "city": text(),
+                                "country": text()}),
+        "taxRegistration": Sublist({"nexusCountry": text(), "taxRegistrationNumber": text()}),
+        "currencyList": Sublist({"currency": ref("currency", required=True)}, key="currency"),
+    },
+)  # fmt: skip
+RELATIONSHIP = RecordType(
+    "customerSubsidiaryRelationship", "Customer-Subsidiary Relationship",
+    {"entity": ref("customer", required=True), "subsidiary": ref("subsidiary", required=True),
+     "isPrimarySub": flag(), "primaryCurrency": ref("currency"), **_NAMED},
+    title="id", indexes=("entity",), table="customersubsidiaryrelationship",
+)  # fmt: skip
+JOB = RecordType(
+    "job", "Project",
+    {
+        "entityId": text(), "companyName": text(required=True), "parent": ref("customer", required=True),
+        "subsidiary": ref("subsidiary"), "currency": ref("currency"), "startDate": day(), "projectedEndDate": day(),
+        "endDate": day(), "comments": text(), "projectManager": ref("employee"), "jobPrice": money(),
+        "entityStatus": choice(**{"1": "Closed", "2": "In Progress", "3": "Not Awarded", "4": "Pending",
+                                  "5": "Awarded"}),
+        "jobBillingType": choice(**{"1": "Time and Materials", "2": "Fixed Bid, Interval",
+                                    "3": "Fixed Bid, Milestone", "4": "Charge-Based", "5": "Not Billed"}),
+        "custentity_accord_engagement": text(), "custentity_delivery_region": text(), **_NAMED,
+    },
+    title="entityId", family="entity", unique="entityId", indexes=("parent",), table="job",
+)  # fmt: skip
+PROJECT_TASK = RecordType(
+    "projectTask", "Project Task",
+    {
+        "project": ref("job", required=True), "parent": ref("projectTask"), "title": text(required=True),
+        "status": choice(NOTSTART="Not Started", PROGRESS="In Progress", COMPLETE="Completed"),
+        "startDateTime": Field("instant"), "startDate": day(), "endDate": day(), "estimatedWork": number(),
+        "nonBillableTask": flag(), "message": text(),
+        "constraintType": choice(ASAP="As Soon As Possible", FIXEDSTART="Fixed Start"),
+        "custevent_accord_milestone": text(), "custevent_milestone_amount": money(),
+        "custevent_milestone_currency": text(), "custevent_milestone_approved": flag(),
+        "custevent_milestone_approved_on": day(), "custevent_milestone_approved_by": text(), **_NAMED,
+    },
+    title="title", indexes=("project", "custevent_accord_milestone"), table="projecttask",
+    sublists={"assignee": Sublist({"resource": ref("employee", required=True), "estimatedWork": number(),
+                                   "unitPrice": money()}, key="resource")},
+)  # fmt: skip
+INVOICE = RecordType(
+    "invoice", "Invoice",
+    {
+        **_TRANSACTION, "entity": ref("customer", required=True), "job": ref("job"), "terms": ref("term"),
+        "dueDate": day(),
+        "status": choice(open="Open", paidInFull="Paid In Full"), "total": money(column="foreigntotal"),
+        "subtotal": money(computed=True), "taxTotal": money(column="taxtotal"),
+        "amountPaid": money(column="foreignamountpaid"), "amountRemaining": money(column="foreignamountunpaid"),
+        "custbody_accord_hold": flag(), "custbody_accord_hold_reason": text(),
+    },
+    title="tranId", family="transaction", indexes=("entity",), table="transaction", code="CustInvc",
+    sublists={"item": _LINES},
+)  # fmt: skip
+CUSTOMER_PAYMENT = RecordType(
+    "customerPayment", "Payment",
+    {
+        **_TRANSACTION, "customer": ref("customer", required=True, column="entity"),
+        "payment": money(column="foreigntotal"), "checkNumber": text(), "autoApply": flag(),
+        "status": choice(deposited="Deposited", unapproved="Unapproved"), "applied": money(computed=True),
+        "unapplied": money(computed=True), "total": money(computed=True),
+    },
+    title="tranId", family="transaction", indexes=("customer",), table="transaction", code="CustPymt",
+    sublists={"apply": _APPLY},
+)  # fmt: skip
+CREDIT_MEMO = RecordType(
+    "creditMemo", "Credit Memo",
+    {
+        **_TRANSACTION, "entity": ref("customer", required=True), "job": ref("job"),
+        "status": choice(open="Open", fullyApplied="Fully Applied"), "total": money(column="foreigntotal"),
+        "applied": money(computed=True), "unapplied": money(computed=True), "taxTotal": money(column="taxtotal"),
+        "subtotal": money(computed=True),
+    },
+    title="tranId", family="transaction", indexes=("entity",), table="transaction", code="CustCred",
+    sublists={"item": _LINES, "apply": _APPLY},
+)  # fmt: skip
+SERVICE_ITEM = RecordType(
+    "serviceSaleItem", "Service Item",
+    {"itemId": text(required=True), "displayName": text(), "description": text(), **_NAMED},
+    title="itemId", unique="itemId", family="item", table="item",
+)  # fmt: skip
+SUBSIDIARY = RecordType(
+    "subsidiary", "Subsidiary",
+    {"name": text(required=True), "legalName": text(), "country": text(), "currency": ref("currency"),
+     "parent": ref("subsidiary"), "isElimination": flag(), **_NAMED},
+    title="name", table="subsidiary",
+)  # fmt: skip
+CURRENCY = RecordType(
+    "currency", "Currency",
+    {"name": text(required=True), "symbol": text(), "currencyPrecision": whole(), "exchangeRate": number(), **_NAMED},
+    title="name", indexes=("symbol",), table="currency",
+)  # fmt: skip
+TERM = RecordType(
+    "term", "Term", {"name": text(required=True), "daysUntilNetDue": whole(), **_NAMED}, title="name", table="term",
+)  # fmt: skip
+PERIOD = RecordType(
+    "accountingPeriod", "Accounting Period",
+    {"periodName": text(), "startDate": day(), "endDate": day(), "closed": flag(), "arLocked": flag()},
+    title="periodName", table="accountingperiod", indexes=("startDate",),
+)  # fmt: skip
+EMPLOYEE = RecordType(
+    "employee", "Employee",
+    {"entityId": text(), "firstName": text(), "lastName": text(), "email": text(), "subsidiary": ref("subsidiary"),
+     **_NAMED},
+    title="entityId", family="entity", unique="entityId", table="employee",
+)  # fmt: skip
+
+TYPES: Mapping[str, RecordType] = {
+    each.name: each
+    for each in (
+        SUBSIDIARY, CURRENCY, TERM, PERIOD, EMPLOYEE, SERVICE_ITEM, CUSTOMER, RELATIONSHIP, JOB, PROJECT_TASK,
+        INVOICE, CUSTOMER_PAYMENT, CREDIT_MEMO,
+    )
+}  # fmt: skip
+POSTING = frozenset({"invoice", "customerPayment", "creditMemo"})
