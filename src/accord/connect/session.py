@@ -103,7 +103,7 @@ class Session:
         self._classify = classify
         self._headers = {"Accept": "application/json", "User-Agent": "accord", **(headers or {})}
         self._redaction = Redaction([*secrets, *authenticator.secrets()])
-        self._may_send = may_send
+        self.may_send = may_send
         self._on_call = on_call
         self._transport = Transport(_trust(self.config.get("ca_file")), max_answer_bytes)
 
@@ -192,6 +192,10 @@ class Session:
         """The text without any secret of this connection."""
         return self._redaction.text(text)
 
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown of how it logs in, with the token it holds now."""
+        return self._authenticator.secrets()
+
     async def _prepare(self) -> None:
         """Have a token before taking a slot, so that a budget of one call can still buy one."""
         failed: CallFailed | None = None
@@ -266,7 +270,7 @@ class Session:
 
     def _still_leased(self) -> None:
         """The last look before the first byte: a worker that was stopped and woken up must not send any more."""
-        if not self._may_send():
+        if not self.may_send():
             raise NotSent("the lease of this worker ran out before the call was sent")
 
     def _address(self, path_or_url: str, query: Query) -> str:
