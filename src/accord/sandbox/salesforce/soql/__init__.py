@@ -1,0 +1,1 @@
+"""SOQL: parsed, checked against the schema, and run over the rows of the org."""
