@@ -1,0 +1,100 @@
+"""A contract change is applied where that is safe, and is a case where it is not."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from accord.model.billing import RecurringSchedule, ScheduledMilestone
+from accord.model.deal import Deal
+from accord.model.engagement import Engagement, EngagementProject
+from accord.model.money import Money
+from accord.rules.activation import check
+from accord.rules.changes import Changes, compare
+from tests.rules.firms import TODAY, customer, deal, firm, milestone
+
+LATER = date(2027, 3, 1)
+
+
+def provisioned(sold: Deal) -> tuple[Engagement, tuple[ScheduledMilestone, ...], tuple[RecurringSchedule, ...]]:
+    plan = check(sold, customer(), (), firm()).plan
+    assert plan is not None
+    projects = tuple(EngagementProject(each.legal_entity, each.id, each.number) for each in plan.projects)
+    engagement = Engagement(sold.id, sold.number, sold.name, "CUS-1", projects, 30, plan.value, "active", 7)
+    return engagement, plan.milestones, plan.services
+
+
+def changed(after: Deal, *, billed: bool = False) -> Changes:
+    engagement, milestones, services = provisioned(deal())
+    if billed:
+        milestones = tuple(replace(each, status="billed") for each in milestones)
+    return compare(after, engagement, milestones, services)
+
+
+def with_milestone(**changes: object) -> Deal:
+    first, *rest = deal().milestones
+    return deal(milestones=(replace(first, **changes), *rest))  # type: ignore[arg-type]
+
+
+def test_an_unchanged_deal_changes_nothing() -> None:
+    assert changed(deal()) == Changes((), ())
+
+
+def test_a_milestone_is_re_dated() -> None:
+    found = changed(with_milestone(planned_on=LATER))
+    assert found.problems == ()
+    assert [(each.after.planned_on, each.what) for each in found.safe] == [
+        (LATER, f"Go-live: re-dated from {TODAY} to {LATER}")
+    ]
+
+
+def test_an_amount_rises_under_a_signed_change_order() -> None:
+    signed = {"change_order": "CO-1", "change_order_signed_on": TODAY}
+    found = changed(with_milestone(amount=Money.of("1500.00", "USD"), **signed))
+    assert found.problems == ()
+    assert found.net_change() == (Money.of("500.00", "USD"),)
+
+
+@pytest.mark.parametrize("signed", [{}, {"change_order": "CO-1"}, {"change_order_signed_on": TODAY}])
+def test_an_amount_without_a_signed_change_order_is_a_case(signed: dict[str, object]) -> None:
+    found = changed(with_milestone(amount=Money.of("1500.00", "USD"), **signed))
+    assert (found.safe, [each.code for each in found.problems]) == ((), ["change_order_missing"])
+
+
+def test_a_billed_milestone_keeps_its_amount() -> None:
+    signed = {"change_order": "CO-1", "change_order_signed_on": TODAY}
+    found = changed(with_milestone(amount=Money.of("1500.00", "USD"), **signed), billed=True)
+    assert [each.code for each in found.problems] == ["billed_milestone_changed"]
+
+
+def test_a_new_milestone_needs_a_signed_change_order() -> None:
+    new = milestone("Extra", "250.00")
+    assert [each.code for each in changed(deal(milestones=(*deal().milestones, new))).problems] == ["change_order_missing"]
+    signed = replace(new, change_order="CO-2", change_order_signed_on=TODAY)
+    found = changed(deal(milestones=(*deal().milestones, signed)))
+    assert [(each.before, str(each.after.amount)) for each in found.safe] == [(None, "250.00 USD")]
+
+
+@pytest.mark.parametrize(
+    ("after", "code"),
+    [
+        (deal(milestones=deal().milestones[:1]), "milestone_removed"),
+        (with_milestone(amount=Money.of("1000.00", "EUR")), "currency_changed"),
+        (deal(customer_id="CUS-9"), "customer_changed"),
+        (deal(services=()), "service_changed"),
+        (deal(services=(replace(deal().services[0], months=6),)), "service_changed"),
+        (deal(services=(*deal().services, replace(deal().services[0], id="SVC-2"))), "service_added"),
+    ],
+)
+def test_what_touches_money_or_parties_is_a_case(after: Deal, code: str) -> None:
+    found = changed(after)
+    assert code in {each.code for each in found.problems}
+    assert found.safe == ()
+
+
+def test_what_is_safe_is_applied_beside_a_case() -> None:
+    first, second = deal().milestones
+    after = deal(milestones=(replace(first, planned_on=LATER), replace(second, amount=Money.of("900.00", "EUR"))))
+    found = changed(after)
+    assert [each.before.id if each.before else "" for each in found.safe] == [first.id]
+    assert [each.code for each in found.problems] == ["change_order_missing"]
