@@ -487,7 +487,8 @@ def _stop(place: _Place, pid: int) -> None:
     """Ask the server for a fast shutdown, which rolls back what is open, and wait until it has gone."""
     os.kill(pid, signal.SIGINT)
     deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-    while _postmaster(place) == pid:
+    # Its lock file goes a moment before the process does.
+    while _is_alive(pid):
         if time.monotonic() > deadline:
             raise EmbeddedDatabaseFailed(
                 f"PostgreSQL (process {pid}) did not stop within {STOP_TIMEOUT_SECONDS:.0f} seconds. "
