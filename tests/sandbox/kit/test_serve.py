@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from accord.sandbox.kit.certificates import authority
 from accord.sandbox.kit.faults import Fault
@@ -45,9 +46,7 @@ async def eventually(true: Callable[[], bool], seconds: float = 5.0) -> None:
 
 async def test_a_request_arrives_as_it_was_sent(vendor: Any, served: Served, client: aiohttp.ClientSession) -> None:
     address = f"{served.url}/a%20b/c%2Fd?q=1&q=2&empty=&plus=a+b"
-    async with client.post(
-        aiohttp.client.URL(address, encoded=True), data=b"\x00body", headers={"X-Thing": "Yes"}
-    ) as answer:
+    async with client.post(URL(address, encoded=True), data=b"\x00body", headers={"X-Thing": "Yes"}) as answer:
         assert (answer.status, await answer.read()) == (200, b"\x00body")
     request = vendor.handled[0]
     assert request.method == "POST"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
-from accord.sandbox.kit.faults import Fault, FaultKind
+from accord.sandbox.kit.faults import Fault
 from accord.sandbox.kit.front import Front
 from accord.sandbox.kit.simulator import Request, Response
 
+_FAULT = TypeAdapter(Fault)
 _FIELDS = {each.name for each in fields(Fault)}
 
 
@@ -78,27 +81,34 @@ class Admin:
         return {"now": self._front.simulator.clock.now().isoformat()}
 
     def _shift(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """`{seconds}` puts the clock forward by so much, `{to}` (ISO 8601 with offset) to that moment."""
+        """`{seconds}` puts the clock forward by so much, `{to}` (ISO 8601 with offset) to that moment at least."""
         if "to" in arguments:
             to = datetime.fromisoformat(str(arguments["to"]))
             if to.tzinfo is None:
                 raise ValueError("to: a moment needs its offset from UTC.")
-            seconds = (to - self._front.simulator.clock.now()).total_seconds()
+            # Vendors may share one clock: who was told the same moment before has only to catch up with it.
+            seconds = max(0.0, (to - self._front.simulator.clock.now()).total_seconds())
         else:
             seconds = float(arguments["seconds"])
-        if seconds < 0:
+        if not 0 <= seconds < float("inf"):
             raise ValueError("The clock only goes forward.")
         self._front.simulator.admin("shift_clock", {"seconds": seconds})
         return self._now()
 
 
 def fault_from(arguments: Mapping[str, Any]) -> Fault:
-    """A fault from its JSON members, as in `faults.Fault`. Raises ValueError naming what it does not know."""
+    """A fault from its JSON members, as in `faults.Fault`. Raises ValueError naming the member that is wrong."""
     if unknown := sorted(set(arguments) - _FIELDS):
         raise ValueError(f"Unknown member {unknown[0]!r}; known are {sorted(_FIELDS)}.")
-    if arguments.get("kind") not in get_args(FaultKind):
-        raise ValueError(f"Unknown kind {arguments.get('kind')!r}; known are {list(get_args(FaultKind))}.")
-    return Fault(**arguments)
+    try:
+        fault = _FAULT.validate_python(dict(arguments))
+        re.compile(fault.path)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from problem
+    except re.error as problem:
+        raise ValueError(f"path: not a regular expression: {problem}") from problem
+    return fault
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -70,14 +70,17 @@ async def serve(
     ports: Mapping[str, int] | None = None,
     state_dir: Path,
     wall: Clock | None = None,
+    trust_file: Path | None = None,
 ) -> AsyncIterator[Running]:
     """Serve every simulator until the block is left.
 
     `ports` by vendor name; a vendor not named gets a free one. `state_dir` keeps the CA from run to run.
-    Raises OSError when a port is taken.
+    Pushes trust that CA, the system's, and those in `trust_file` (PEM). Raises OSError when a port is taken.
     """
     ca = authority(state_dir)
     trust = ca.client_context()
+    if trust_file is not None:
+        trust.load_verify_locations(cafile=str(trust_file))
     running = Running(ca.ca_file)
     doors: list[_Door] = []
     try:
