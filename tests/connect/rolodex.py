@@ -17,7 +17,7 @@ from accord.sandbox.kit.faults import Faults
 from accord.sandbox.kit.simulator import Clock, Delivery, Request, Response
 
 CLIENT = {"client_id": "rolodex-client", "client_secret": "correct-horse-battery"}
-WEBHOOK_SECRET = "stapled-to-the-card"  # noqa: S105  (of a simulator)
+WEBHOOK_SECRET = "stapled-to-the-card"
 
 
 class Rolodex:
@@ -28,7 +28,7 @@ class Rolodex:
 
     def __init__(self) -> None:
         self.clock: Clock = WallClock()
-        self.random = Random(1)  # noqa: S311
+        self.random = Random(1)
         self.faults = Faults()
         self.cards: dict[str, dict[str, Any]] = {}
         self.tokens: set[str] = set()
@@ -68,7 +68,7 @@ class Rolodex:
     def delivered(self, delivery: Delivery, status: int | None) -> None:
         """Nothing is pushed by itself."""
 
-    def credentials(self, base_url: str) -> dict[str, Any]:  # noqa: ARG002
+    def credentials(self, base_url: str) -> dict[str, Any]:
         return dict(CLIENT)
 
     def dump(self) -> dict[str, Any]:

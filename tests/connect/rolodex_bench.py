@@ -25,7 +25,7 @@ def connector_of_the_page() -> Connector:
     """What a reader has who follows the page to its end."""
     module = ModuleType("rolodex_of_the_page")
     code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL))
-    exec(compile(code, str(PAGE), "exec"), module.__dict__)  # noqa: S102  (our own page)
+    exec(compile(code, str(PAGE), "exec"), module.__dict__)
     connector: Connector = module.CONNECTOR
     return connector
 
@@ -34,7 +34,9 @@ def write_of(number: int, name: str = "Ada & Söhne", **body: Any) -> Write:
     """The n-th write: a customer of its own, owing nothing, which must survive."""
     id = f"CUS-{number:016}"
     receivable = {"amount": "0.00", "currency": "EUR"}
-    return Write(number, f"key-{number}", "customer", "put", id, {"id": id, "legal_name": name, "receivable": receivable, **body})
+    return Write(
+        number, f"key-{number}", "customer", "put", id, {"id": id, "legal_name": name, "receivable": receivable, **body}
+    )
 
 
 @asynccontextmanager

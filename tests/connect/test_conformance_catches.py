@@ -82,7 +82,9 @@ async def invents(session: Session, ids: Sequence[str]) -> Sequence[Observed]:
 
 
 async def a_new_one_each_time(session: Session, writes: Sequence[Write]) -> Sequence[Outcome]:
-    return await PUT.send(session, [replace(each, canonical_id=f"{each.canonical_id}-{each.attempt}") for each in writes])
+    return await PUT.send(
+        session, [replace(each, canonical_id=f"{each.canonical_id}-{each.attempt}") for each in writes]
+    )
 
 
 async def says_transient(session: Session, writes: Sequence[Write]) -> Sequence[Outcome]:
@@ -165,11 +167,8 @@ def chatty_classify(status: int, headers: Any, body: Any) -> Outcome:
 
 
 NUMBERS = count()
-LOSSY = Mapping(
-    "rolodex.customer", "customer", "Card", rows=(
-        key("id"), version("changed"), coded("balance", "balance", lambda text: text, lambda text: text or None, (1, 0)),
-    ),
-)  # fmt: skip
+LOSES_ZERO = coded("balance", "balance", lambda units: units, lambda units: units or None, (1, 0))
+LOSSY = Mapping("rolodex.customer", "customer", "Card", rows=(key("id"), version("changed"), LOSES_ZERO))
 
 DEFECTS: dict[str, list[Connector]] = {
     "reads_all_pages_and_stops": [with_resource(changed=one_page)],

@@ -1,4 +1,4 @@
-"""How a connection proves who it is. An authenticator is made from the connection's credentials; a token lives in memory only.
+"""How a connection proves who it is: an authenticator made from its credentials. A token lives in memory only.
 
     StaticBearer              a key that does not change (Stripe)
     TokenGrant                a token bought from an OAuth 2 token endpoint, renewed once when the vendor refuses it:
@@ -76,16 +76,14 @@ def client_credentials(
     headers = {"Authorization": f"Basic {encoded}"} if basic else {}
     if not basic:
         form |= {"client_id": client_id, "client_secret": client_secret}
-    return TokenGrant(
-        lambda _: _form_request(token_url, form, headers), hidden=(client_secret, encoded), **grant
-    )
+    return TokenGrant(lambda _: _form_request(token_url, form, headers), hidden=(client_secret, encoded), **grant)
 
 
 def client_assertion(
     *, token_url: str, client_id: str, certificate_id: str, private_key: str, scope: str, algorithm: str = "PS256",
     life_seconds: int = 300, **grant: Any,
 ) -> TokenGrant:  # fmt: skip
-    """Client credentials with a signed assertion: NetSuite's M2M, PS256 or ES256, aud = the token URL (vendors.md 2.4)."""
+    """NetSuite's M2M: an assertion signed with PS256 or ES256, aud = the token URL (vendors.md 2.4)."""
 
     def request(at: datetime) -> Outgoing:
         issued = _epoch(at)
@@ -110,11 +108,9 @@ def _signed(claims: dict[str, Any], algorithm: str, private_key: str, header: di
     try:
         key = (ECKey if algorithm.startswith("ES") else RSAKey).import_key(private_key)
         return jwt.encode({"typ": "JWT", "alg": algorithm, **header}, claims, key, algorithms=[algorithm])
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (joserfc and cryptography each have their own for a bad key)
         kind = type(error).__name__  # the message may quote the key
-        raise AccessRefused(
-            "bad_private_key", f"the private key cannot sign with {algorithm} ({kind})"
-        ) from None
+        raise AccessRefused("bad_private_key", f"the private key cannot sign with {algorithm} ({kind})") from None
 
 
 def _form_request(url: str, form: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Outgoing:

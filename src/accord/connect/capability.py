@@ -55,9 +55,7 @@ def _rows(connector: Connector, resource: Resource) -> list[Capability]:
     return [_row(connector, resource, reads, verb, action) for verb, action in verbs or [("", None)]]
 
 
-def _row(
-    connector: Connector, resource: Resource, reads: str, verb: str, action: Action | None
-) -> Capability:
+def _row(connector: Connector, resource: Resource, reads: str, verb: str, action: Action | None) -> Capability:
     proof = action.proof if action else Proof(by="")
     life = "" if action is None else "for ever" if proof.key_life_hours is None else f"{proof.key_life_hours} h"
     delay = f"{proof.read_after_write_seconds:g} s" if action and proof.read_after_write_seconds else ""

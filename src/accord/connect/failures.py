@@ -53,7 +53,7 @@ class AccessRefused(NotSent):
 
 
 class NotTrusted(NotSent):
-    """The vendor's certificate is not trusted. This does not pass by itself: give `ca_file`, or stop, it may be a stranger."""
+    """The vendor's certificate is not trusted: give `ca_file`, or find out who answers there."""
 
 
 class ForeignAddress(NotSent):

@@ -31,9 +31,7 @@ def receive(
     A refusal says nothing a stranger could learn from. The body is to be stored byte by byte as it came.
     """
     named = {name.lower(): value for name, value in headers.items()}
-    return (
-        _too_big(webhook, named, body) or _forged(webhook, named, body, secrets, now) or _read(webhook, named, body)
-    )
+    return _too_big(webhook, named, body) or _forged(webhook, named, body, secrets, now) or _read(webhook, named, body)
 
 
 def _too_big(webhook: Webhook, headers: Mapping[str, str], body: bytes) -> Refusal | None:

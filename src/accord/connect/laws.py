@@ -92,7 +92,9 @@ def read_back(mapping: Mapping, body: Body) -> None:
 def bodies(mapping: Mapping) -> st.SearchStrategy[Body]:
     """Canonical bodies with every field a mapping both reads and writes, or without, where it may be missing."""
     inside = _bodies(_round_rows(mapping.rows), None)
-    return st.builds(lambda id, body: {"id": id, **body}, st.from_regex(r"[A-Z]{3}-[A-Z2-7]{16}", fullmatch=True), inside)
+    return st.builds(
+        lambda ours, body: {"id": ours, **body}, st.from_regex(r"[A-Z]{3}-[A-Z2-7]{16}", fullmatch=True), inside
+    )
 
 
 def records(mapping: Mapping) -> st.SearchStrategy[Body]:
@@ -174,7 +176,7 @@ def _(row: DecimalNumber) -> st.SearchStrategy[str]:
 
 
 @_scalars.register
-def _(row: Flag) -> st.SearchStrategy[bool]:
+def _(_row: Flag) -> st.SearchStrategy[bool]:
     return st.booleans()
 
 
@@ -184,12 +186,12 @@ def _(row: Choice) -> st.SearchStrategy[str]:
 
 
 @_scalars.register
-def _(row: Day) -> st.SearchStrategy[str]:
+def _(_row: Day) -> st.SearchStrategy[str]:
     return st.dates(date(1971, 1, 1), date(2199, 12, 31)).map(date.isoformat)
 
 
 @_scalars.register
-def _(row: Instant) -> st.SearchStrategy[str]:
+def _(_row: Instant) -> st.SearchStrategy[str]:
     moments = st.datetimes(datetime(1971, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
     # Salesforce keeps milliseconds, Stripe seconds; a whole second is what every vendor gives back.
     return moments.map(lambda at: at.replace(microsecond=0).isoformat())
@@ -201,7 +203,7 @@ def _(row: Coded) -> st.SearchStrategy[Any]:
 
 
 @_scalars.register
-def _(row: Link) -> st.SearchStrategy[str]:
+def _(_row: Link) -> st.SearchStrategy[str]:
     return st.from_regex(r"[A-Z]{3}-[A-Z2-7]{16}", fullmatch=True)
 
 
@@ -279,5 +281,3 @@ def _nested_without_links(row: Nested, value: Any, prefix: str, plain: Body, lin
         plain[row.field] = items
     elif items[0]:
         plain[row.field] = items[0]
-
-

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from authlib.oauth1.rfc5849.signature import construct_base_string  # type: ignore[import-untyped]
+from authlib.oauth1.rfc5849.signature import construct_base_string
 
 from accord.connect.authenticator import Clock, Outgoing, Unchanging
 

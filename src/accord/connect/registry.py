@@ -1,4 +1,4 @@
-"""Which vendors there are, and a session from a stored connection. A vendor's code is imported when it is first asked for."""
+"""Which vendors there are, and a session from a stored connection. A vendor is imported when it is first asked for."""
 
 from __future__ import annotations
 

@@ -31,10 +31,10 @@ from accord.connect.failures import (
     Refused,
     outcome_of,
 )
-from accord.connect.transport import ConnectionDropped, Sending, Transport
 from accord.connect.paths import path_template
 from accord.connect.redaction import Redaction
 from accord.connect.slots import Slots, Unlimited
+from accord.connect.transport import ConnectionDropped, Sending, Transport
 from accord.connect.wire import write_form, write_json, write_query
 from accord.engine.outcomes import Committed, Misconfigured, Outcome, Rejected, Transient, Unknown
 
@@ -239,9 +239,7 @@ class Session:
             signed = replace(request, headers={**request.headers, **proof})
             return await self._once(signed, endpoint, timeout_seconds, fresh=fresh)
 
-    async def _once(
-        self, request: Outgoing, endpoint: str, timeout_seconds: float, *, fresh: bool = False
-    ) -> Answer:
+    async def _once(self, request: Outgoing, endpoint: str, timeout_seconds: float, *, fresh: bool = False) -> Answer:
         """Send one request once. What went wrong is raised outside the handler: aiohttp's errors hold requests."""
         started = time.perf_counter()
         sending = Sending(self._still_leased)
@@ -277,9 +275,7 @@ class Session:
         base = self.base_url
         url = path_or_url if "://" in path_or_url else f"{base}/{path_or_url.lstrip('/')}"
         if _origin(url) != _origin(base):
-            raise ForeignAddress(
-                f"{urlsplit(url).hostname} does not belong to the connection {self.connection}"
-            )
+            raise ForeignAddress(f"{urlsplit(url).hostname} does not belong to the connection {self.connection}")
         text = write_query(query)
         return f"{url}{'&' if '?' in url else '?'}{text}" if text else url
 
@@ -328,9 +324,7 @@ class _StaleConnection(AnswerLost):
     """A kept-alive connection was closed under our request: a read may be sent again on a new one."""
 
 
-def _payload(
-    json: Any, form: Mapping[str, Any] | None, body: bytes | None
-) -> tuple[bytes | None, dict[str, str]]:
+def _payload(json: Any, form: Mapping[str, Any] | None, body: bytes | None) -> tuple[bytes | None, dict[str, str]]:
     if form is not None:
         return write_form(form), {"Content-Type": "application/x-www-form-urlencoded"}
     if json is not None:

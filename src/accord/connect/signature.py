@@ -1,4 +1,4 @@
-"""Signatures of pushes: compared in constant time, with the secret and its predecessors, no older than a tolerance. Pure."""
+"""Signatures of pushes: constant time, a secret and its predecessors, no older than a tolerance. Pure."""
 
 from __future__ import annotations
 

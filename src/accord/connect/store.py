@@ -73,9 +73,7 @@ async def load_connection(database: AsyncConnection[Any], vault: Vault, name: st
     return _opened(row, vault)
 
 
-async def set_state(
-    database: AsyncConnection[Any], name: str, state: str, reason: str | None = None
-) -> None:
+async def set_state(database: AsyncConnection[Any], name: str, state: str, reason: str | None = None) -> None:
     """Pause, break or resume a connection. Raises NoSuchConnection."""
     cursor = await database.execute(_SET_STATE, {"name": name, "state": state, "reason": reason})
     if cursor.rowcount != 1:

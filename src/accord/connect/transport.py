@@ -44,7 +44,7 @@ class Transport:
         self._client: aiohttp.ClientSession | None = None
 
     async def send(self, request: Outgoing, sending: Sending, timeout_seconds: float) -> Answer:
-        """Send once, redirects not followed. Raises aiohttp's errors and TimeoutError; `sending` says how far it got."""
+        """Send once, redirects not followed. Raises what aiohttp raises; `sending` says how far it got."""
         client = self._client or self._open()
         async with client.request(
             request.method,
@@ -85,16 +85,12 @@ class Transport:
             size += len(chunk)
             if size > self._max_answer_bytes:
                 response.close()
-                raise AnswerUnreadable(
-                    f"the answer {response.status} is longer than {self._max_answer_bytes} bytes"
-                )
+                raise AnswerUnreadable(f"the answer {response.status} is longer than {self._max_answer_bytes} bytes")
             chunks.append(chunk)
         return b"".join(chunks)
 
 
-async def _no_repeat(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
+async def _no_repeat(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -115,7 +111,7 @@ async def _reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -
 
 
 async def _about_to_write(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
-    """aiohttp announces the headers before it writes them: the last moment at which nothing is out yet."""
+    """Aiohttp announces the headers before it writes them: the last moment at which nothing is out yet."""
     sending: Sending = context.trace_request_ctx
     sending.last_look()
     sending.begun = True

@@ -1,8 +1,8 @@
 """Credentials sealed at rest: AES-256-GCM, bound to the connection's name, with the key's id for rotation.
 
-A sealed blob is `AV1`, the key's id (8 bytes), a nonce (12 bytes), and the ciphertext with its tag. The first key seals,
-every key opens. Keys come from ACCORD_VAULT_KEY (base64, several separated by commas) or from `vault.key` in ACCORD_HOME,
-one a line, readable by its owner only.
+A sealed blob is `AV1`, the key's id (8 bytes), a nonce (12 bytes), and the ciphertext with its tag. The first key
+seals, every key opens. Keys come from ACCORD_VAULT_KEY (base64, several separated by commas) or from `vault.key` in
+ACCORD_HOME, one a line, readable by its owner only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _TEXT_AT = _NONCE_AT + 12
 
 
 class VaultKeyInvalid(UsageError):
-    """The vault key cannot be used; it is 32 bytes in base64, in ACCORD_VAULT_KEY or in a file only its owner can read."""
+    """The vault key cannot be used; it is 32 bytes in base64, in ACCORD_VAULT_KEY or in a file only its owner can
+    read.
+    """
 
 
 class NotOpened(UsageError):

@@ -31,8 +31,9 @@ class ReadCase:
     """How to test the reading of one kind. `seed(n)` makes n objects and answers their vendor ids; `change(vendor_id)`
     alters one so that a reader must see it.
 
-    `many` objects fill at least three pages. `next_page` is a regular expression found in "METHOD URL BODY" of a request
-    for a further page only. `rename` are the options of a rename_field fault that takes a field away from the reader.
+    `many` objects fill at least three pages. `next_page` is a regular expression found in "METHOD URL BODY" of a
+    request for a further page only. `rename` are the options of a rename_field fault that takes a field away from the
+    reader.
     """
 
     kind: str
@@ -48,9 +49,9 @@ class WriteCase:
     """How to test one verb on one kind. `make(n)` is the n-th write, of an object of its own, the same each time;
     `held(write)` counts the vendor's objects for it.
 
-    `method` and `path` (a regular expression) find the request that does the write. `refused` is a write the vendor says
-    no to. `overload` are the options of the status fault for "too many calls", `wait_seconds` what the vendor then says.
-    `settle` lets the vendor's read-after-write delay pass.
+    `method` and `path` (a regular expression) find the request that does the write. `refused` is a write the vendor
+    says no to. `overload` are the options of the status fault for "too many calls", `wait_seconds` what the vendor
+    then says. `settle` lets the vendor's read-after-write delay pass.
     """
 
     kind: str
@@ -86,9 +87,9 @@ class PushCase:
 class Bench:
     """One vendor ready to be tested. A check gets a fresh one: nothing it does is seen by the next.
 
-    `calls()` are the (method, path) of the requests the vendor has seen, oldest first; `token_path` a regular expression for its token
-    endpoint ("" = it has none); `peak()` the most calls it ever worked on at once. `secrets` are what must never be
-    shown; those of the connection are known already.
+    `calls()` are the (method, path) of the requests the vendor has seen, oldest first; `token_path` a regular
+    expression for its token endpoint ("" = it has none); `peak()` the most calls it ever worked on at once. `secrets`
+    are what must never be shown; those of the connection are known already.
     """
 
     connector: Connector
@@ -114,9 +115,7 @@ class Bench:
 
     def count(self, path: str, method: str = "") -> int:
         """How many requests the vendor has seen whose path matches."""
-        return sum(
-            1 for seen, where in self.calls() if re.search(path, where) and (not method or seen == method)
-        )
+        return sum(1 for seen, where in self.calls() if re.search(path, where) and (not method or seen == method))
 
     def token_calls(self) -> int:
         return self.count(self.token_path) if self.token_path else 0

@@ -75,7 +75,7 @@ async def an_expired_lease_sends_nothing(bench: Bench) -> None:
 
 
 async def secrets_are_never_shown(bench: Bench) -> None:
-    """Good and bad credentials, lost answers, refusals: nothing logged, raised, traced, printed or represented has one."""
+    """Good and bad credentials, lost answers, refusals: nothing logged, raised, traced or printed has one."""
     hidden = {each.name for each in bench.connector.credentials if not each.secret}
     stored = {name: value for name, value in bench.connection.credentials.items() if name not in hidden}
     secrets = [each for each in [*secret_values(stored), *bench.secrets] if len(each) >= 6]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from itertools import pairwise
 from typing import Any
 
 from accord.connect.answer import Answer
@@ -56,7 +57,7 @@ async def a_watermark_never_goes_back(bench: Bench) -> None:
             assert seeded[0] in seen, f"{case.kind}: the change of {seeded[0]} was not read"
             marks += _marks(second)
             marks += _marks(await _read(bench, session, case, marks[-1]))
-        for before, after in zip(marks, marks[1:], strict=False):
+        for before, after in pairwise(marks):
             assert before.at <= after.at, f"{case.kind}: the watermark went back from {before.at} to {after.at}"
 
 

@@ -125,8 +125,13 @@ def flag(field: str, vendor: str, **row: Any) -> Row:
 
 
 def coded(
-    field: str, vendor: str, decode: Callable[[Any], Any], encode: Callable[[Any], Any], examples: tuple[Any, ...], **row: Any
-) -> Row:  # fmt: skip
+    field: str,
+    vendor: str,
+    decode: Callable[[Any], Any],
+    encode: Callable[[Any], Any],
+    examples: tuple[Any, ...],
+    **row: Any,
+) -> Row:
     """A value of the vendor's own kind; the functions raise Unfit, `examples` are canonical values for the law."""
     return Coded(field=field, vendor=vendor, decoder=decode, encoder=encode, examples=examples, **row)
 

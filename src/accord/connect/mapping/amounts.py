@@ -14,11 +14,12 @@ from accord.model.money import Money, TooManyDecimals, UnknownCurrency, decimals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoneyRow(Row):
-    """An amount. Its currency is at the vendor path `currency_at`, in the canonical field `currency_from` (of this object
-    or the one around it), or always `currency`: exactly one of the three.
+    """An amount. Its currency is at the vendor path `currency_at`, in the canonical field `currency_from` (of this
+    object or the one around it), or always `currency`: exactly one of the three.
 
     `minor`: the vendor counts in the minor unit (Stripe: 1050 is 10.50 USD and 1050 JPY); `minor_decimals` where the
-    vendor's idea of a currency's decimals differs from CLDR's. `lower`: the vendor writes `usd`. `as_text`: amounts as text.
+    vendor's idea of a currency's decimals differs from CLDR's. `lower`: the vendor writes `usd`. `as_text`: amounts
+    as text.
     """
 
     currency_at: str | None = None
@@ -51,7 +52,8 @@ class MoneyRow(Row):
         value = body.get(self.field)
         if value is None:
             self._empty(sink)
-            return self._clear(sink, self.field in body)
+            self._clear(sink, given=self.field in body)
+            return
         try:
             money = _money(value)
             self._check_currency(money, body, sink)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping as Record
+from collections.abc import Iterator
+from collections.abc import Mapping as Record
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -30,7 +31,8 @@ _FITTING = {
 
 @dataclass(frozen=True, slots=True)
 class SchemaField:
-    """One field of the vendor's schema as it is now. `type`: text, number, flag, day, instant, id, object or "" unknown.
+    """One field of the vendor's schema as it is now. `type`: text, number, flag, day, instant, id, object or ""
+    unknown.
 
     `required`: the vendor refuses a new object without it. `length` in characters; `choices` of a closed list.
     """
@@ -85,10 +87,15 @@ def _misfits(row: Row, field: SchemaField, *, is_main: bool) -> Iterator[str]:
     fitting = _FITTING.get(row.type)
     if field.type and fitting and field.type not in fitting:
         yield f"is a {field.type} now, a {row.type} is expected"
-    if isinstance(row, Text) and row.writes and not row.cut and field.length is not None:
-        if row.max_length is None or row.max_length > field.length:
-            yield f"takes only {field.length} characters now"
+    if isinstance(row, Text) and _too_long(row, field):
+        yield f"takes only {field.length} characters now"
     if isinstance(row, Choice) and row.writes and field.choices:
         unknown = [str(vendor) for vendor in row.choices if str(vendor) not in field.choices]
         if unknown:
             yield f"does not know {', '.join(unknown)} any more"
+
+
+def _too_long(row: Text, field: SchemaField) -> bool:
+    if field.length is None or row.cut or not row.writes:
+        return False
+    return row.max_length is None or row.max_length > field.length

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from accord.connect.mapping.row import MISSING, Row, Sink, Unfit, dig, plant, shown
+from accord.connect.mapping.row import MISSING, Row, Sink, dig, plant, shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Key(Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version(Row):
-    """The vendor's modification time or counter, which orders observations. Read by `Mapping.version_of`, never written."""
+    """What orders observations: modification time or counter. Read by `Mapping.version_of`, never written."""
 
     type = "version"
 
@@ -100,7 +100,8 @@ class Link(Row):
         canonical = body.get(self.field)
         if canonical is None or canonical == "":
             self._empty(sink)
-            return self._clear(sink, self.field in body)
+            self._clear(sink, given=self.field in body)
+            return
         vendor_id = vendor_ids.get(canonical) if isinstance(canonical, str) else None
         if vendor_id is None:
             sink.object_to(self, f"{self.kind} {shown(canonical)} is not known in this system yet")
@@ -164,37 +165,31 @@ class Nested(Row):
     def read(self, record: Mapping[str, Any], sink: Sink) -> None:
         found = self._look_up(record, sink)
         if found is None:
-            if self.many and self.reads:
+            if self.many and not self._vanished(record):
                 sink.values[self.field] = []
-            return None
-        items = found if self.many else [found]
-        if not self.many and not self.required and self._is_blank(found):
-            return None
-        if not isinstance(items, list | tuple) or not all(isinstance(item, Mapping) for item in items):
-            return sink.object_to(
-                self, f"{shown(found)} is not {'a list of objects' if self.many else 'an object'}"
-            )
-        read = [self._read_one(item, index if self.many else None, sink) for index, item in enumerate(items)]
-        if self.many:
-            sink.values[self.field] = read
-        elif read[0]:
-            sink.values[self.field] = read[0]
+        elif not self._fits(found):
+            sink.object_to(self, f"{shown(found)} {self._is_not()}")
+        elif self.many:
+            sink.values[self.field] = [self._read_one(item, index, sink) for index, item in enumerate(found)]
+        elif self.required or not self._is_blank(found):
+            one = self._read_one(found, None, sink)
+            if one:
+                sink.values[self.field] = one
 
     def write(self, body: Mapping[str, Any], vendor_ids: Mapping[str, str], sink: Sink) -> None:
         value = body.get(self.field)
         if value is None or (self.many and not value and not self.clears):
             self._empty(sink)
-            return self._clear(sink, self.field in body and value is None) if self.vendor else None
-        try:
-            written = self._written(value, body, vendor_ids, sink)
-        except Unfit as error:
-            return sink.object_to(self, str(error))
-        if self.many:
-            plant(sink.values, self.vendor, written)
-        elif self.vendor:
-            plant(sink.values, self.vendor, written[0])
+            if self.vendor:
+                self._clear(sink, given=self.field in body and value is None)
+        elif not self._fits(value):
+            sink.object_to(self, self._is_not())
+        elif self.many:
+            items = [self._write_one(item, index, body, vendor_ids, sink) for index, item in enumerate(value)]
+            plant(sink.values, self.vendor, items)
         else:
-            merge(sink.values, written[0])
+            one = self._write_one(value, None, body, vendor_ids, sink)
+            merge(sink.values, _at(self.vendor, one))
 
     def read_paths(self) -> Iterator[str]:
         if self.reads:
@@ -243,18 +238,24 @@ class Nested(Row):
         read_rows(self.rows, item, inner)
         return inner.values
 
-    def _written(
-        self, value: Any, body: Mapping[str, Any], vendor_ids: Mapping[str, str], sink: Sink
-    ) -> list[dict[str, Any]]:
+    def _write_one(
+        self,
+        item: Mapping[str, Any],
+        index: int | None,
+        body: Mapping[str, Any],
+        vendor_ids: Mapping[str, str],
+        sink: Sink,
+    ) -> dict[str, Any]:
+        inner = sink.inside(self, index, body)
+        write_rows(self.rows, item, vendor_ids, inner)
+        return inner.values
+
+    def _fits(self, value: Any) -> bool:
         items = value if self.many else [value]
-        if not isinstance(items, list | tuple) or not all(isinstance(item, Mapping) for item in items):
-            raise Unfit(f"is not {'a list of objects' if self.many else 'an object'}")
-        written = []
-        for index, item in enumerate(items):
-            inner = sink.inside(self, index if self.many else None, body)
-            write_rows(self.rows, item, vendor_ids, inner)
-            written.append(inner.values)
-        return written
+        return isinstance(items, list | tuple) and all(isinstance(item, Mapping) for item in items)
+
+    def _is_not(self) -> str:
+        return "is not a list of objects" if self.many else "is not an object"
 
 
 def read_rows(rows: tuple[Row, ...], record: Mapping[str, Any], sink: Sink) -> None:
@@ -264,9 +265,7 @@ def read_rows(rows: tuple[Row, ...], record: Mapping[str, Any], sink: Sink) -> N
                 row.read(record, sink)
 
 
-def write_rows(
-    rows: tuple[Row, ...], body: Mapping[str, Any], vendor_ids: Mapping[str, str], sink: Sink
-) -> None:
+def write_rows(rows: tuple[Row, ...], body: Mapping[str, Any], vendor_ids: Mapping[str, str], sink: Sink) -> None:
     for row in rows:
         if row.writes:
             row.write(body, vendor_ids, sink)
@@ -290,6 +289,13 @@ def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 def _joined(outer: str, inner: str) -> str:
     return f"{outer}.{inner}" if outer else inner
+
+
+def _at(path: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values inside the objects of a path; themselves for no path."""
+    for part in reversed(path.split(".") if path else []):
+        values = {part: values}
+    return values
 
 
 def _path_mistakes(row: Row) -> Iterator[str]:

@@ -149,11 +149,14 @@ class Row:
             return self._empty(sink)
         return value
 
+    def _vanished(self, record: Mapping[str, Any]) -> bool:
+        return not self.sparse and dig(record, self.vendor) is MISSING
+
     def _empty(self, sink: Sink) -> None:
         if self.required:
             sink.object_to(self, "is missing")
 
-    def _clear(self, sink: Sink, given: bool) -> None:
+    def _clear(self, sink: Sink, *, given: bool) -> None:
         """Nothing to write: an explicit null, or a row that clears, writes the vendor's null."""
         if given or self.clears:
             plant(sink.values, self.vendor, sink.null)
@@ -161,7 +164,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar(Row):
-    """A row of one value: `decode` and `encode` convert it or raise Unfit. `default` stands for an empty vendor value."""
+    """A row of one value, converted by `decode` and `encode`, which raise Unfit. `default` stands for an empty one."""
 
     default: Any = None
 
@@ -174,8 +177,7 @@ class Scalar(Row):
     def read(self, record: Mapping[str, Any], sink: Sink) -> None:
         value = self._look_up(record, sink)
         if value is None:
-            vanished = not self.sparse and dig(record, self.vendor) is MISSING
-            if self.default is not None and not vanished:
+            if self.default is not None and not self._vanished(record):
                 sink.values[self.field] = self.default
             return
         try:
@@ -187,7 +189,8 @@ class Scalar(Row):
         value = body.get(self.field)
         if value is None or value == "":
             self._empty(sink)
-            return self._clear(sink, self.field in body)
+            self._clear(sink, given=self.field in body)
+            return
         try:
             plant(sink.values, self.vendor, self.encode(value))
         except Unfit as error:
@@ -215,9 +218,5 @@ def plant(values: Plain, path: str, value: Any) -> None:
 
 def shown(value: Any) -> str:
     """A value in a problem: short, and never a whole document."""
-    text = (
-        str(value)
-        if isinstance(value, int | str) or not isinstance(value, dict | list)
-        else type(value).__name__
-    )
+    text = str(value) if isinstance(value, int | str) or not isinstance(value, dict | list) else type(value).__name__
     return repr(text if len(text) <= 40 else f"{text[:39]}…") if isinstance(value, str) else text[:40]

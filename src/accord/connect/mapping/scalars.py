@@ -20,7 +20,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text(Scalar):
-    """Text as it was written. Longer than `max_length` is a problem on writing, unless `cut` shortens it with an ellipsis."""
+    """Text as it was written. Writing more than `max_length` is a problem, unless `cut` puts an ellipsis there."""
 
     max_length: int | None = None
     cut: bool = False
@@ -120,11 +120,7 @@ class Flag(Scalar):
     def decode(self, value: Any) -> bool:
         if isinstance(value, bool):
             return value
-        read = (
-            {"T": True, "F": False, "true": True, "false": False}.get(value)
-            if isinstance(value, str)
-            else None
-        )
+        read = {"T": True, "F": False, "true": True, "false": False}.get(value) if isinstance(value, str) else None
         if read is None:
             raise Unfit(f"{shown(value)} is neither true nor false")
         return read
@@ -177,8 +173,9 @@ class Choice(Scalar):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day(Scalar):
-    """A calendar day. `form`: iso (2026-11-23), unix (epoch seconds, midnight in `zone`), instant (an ISO moment, its day
-    in `zone`), or a strptime pattern such as %d.%m.%Y."""
+    """A calendar day. `form`: iso (2026-11-23), unix (epoch seconds, midnight in `zone`), instant (an ISO moment, its
+    day in `zone`), or a strptime pattern such as %d.%m.%Y.
+    """
 
     form: str = "iso"
     zone: str = "UTC"
@@ -223,7 +220,7 @@ class Day(Scalar):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instant(Scalar):
-    """A moment, canonically ISO text in UTC. `form`: iso or unix (seconds). `zone` is for vendors that leave the offset out."""
+    """A moment, canonically ISO text in UTC. `form`: iso or unix (seconds). `zone`: for vendors without offsets."""
 
     form: Literal["iso", "unix"] = "iso"
     zone: str | None = None
@@ -232,11 +229,7 @@ class Instant(Scalar):
 
     def decode(self, value: Any) -> str:
         try:
-            at = (
-                datetime.fromtimestamp(whole_seconds(value), UTC)
-                if self.form == "unix"
-                else _aware(value, self.zone)
-            )
+            at = datetime.fromtimestamp(whole_seconds(value), UTC) if self.form == "unix" else _aware(value, self.zone)
             return at.astimezone(UTC).isoformat()
         except (TypeError, ValueError, OverflowError, OSError):
             raise Unfit(f"{shown(value)} is not a moment with its offset") from None

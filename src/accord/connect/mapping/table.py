@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping as Record
+from collections.abc import Iterable
+from collections.abc import Mapping as Record
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -21,7 +22,7 @@ class MappingInvalid(UsageError):
 
 
 class Reading(NamedTuple):
-    """A vendor's record as a canonical body. `links` is {field: (kind, vendor_id)}; a field with a problem is left out."""
+    """A vendor's record as a canonical body. `links` is {field: (kind, vendor_id)}; what is a problem is left out."""
 
     body: Plain
     links: dict[str, tuple[str, str]]
@@ -68,9 +69,9 @@ class DictionaryRow(NamedTuple):
 class Mapping:
     """`name` is `vendor.kind`; `label` what the vendor calls the object; `of` the canonical class its rows must fit.
 
-    `null` is what the vendor wants for an emptied field (None, or "" for Stripe); `sparse`: it leaves empty fields out of
-    its records, as SuiteQL does (vendors.md 2.3), so that an absent field is no sign of drift. The constructor checks the whole table,
-    for a firm's overrides as for ours. Raises MappingInvalid.
+    `null` is what the vendor wants for an emptied field (None, or "" for Stripe); `sparse`: it leaves empty fields
+    out of its records, as SuiteQL does (vendors.md 2.3), so that an absent field is no sign of drift. The constructor
+    checks the whole table, for a firm's overrides as for ours. Raises MappingInvalid.
     """
 
     name: str
@@ -142,8 +143,9 @@ class Mapping:
     def with_names(
         self, names: Record[str, str], *, version: int | None = None, valid_from: date | None = None
     ) -> Mapping:
-        """The same mapping with a firm's own vendor names: {"payment_terms_days": "Terms__c", "amount.currency": "Cur__c",
-        "contract.number": "Nr__c"}; `id`, `@key`, `@version` and `=Vendor_Field` name the rows without a field.
+        """The same mapping with a firm's own vendor names: {"payment_terms_days": "Terms__c", "amount.currency":
+        "Cur__c", "contract.number": "Nr__c"}; `id`, `@key`, `@version` and `=Vendor_Field` name the rows without a
+        field.
 
         Raises MappingInvalid for a name that is no row and for a table that contradicts itself afterwards.
         """
@@ -167,9 +169,7 @@ class Mapping:
         return self._next(tuple(row for row in self.rows if row.name not in names), None, None)
 
     def _next(self, rows: tuple[Row, ...], version: int | None, valid_from: date | None) -> Mapping:
-        return replace(
-            self, rows=rows, version=version or self.version, valid_from=valid_from or self.valid_from
-        )
+        return replace(self, rows=rows, version=version or self.version, valid_from=valid_from or self.valid_from)
 
     def _special(self, kind: type[Row], record: Record[str, Any]) -> str | None:
         row = next((row for row in self.rows if isinstance(row, kind)), None)
@@ -186,9 +186,7 @@ class Mapping:
         yield from _doubles("written vendor field", written)
         for path in written:
             yield from (
-                f"{path} is written, and so is {inner} in it"
-                for inner in written
-                if inner.startswith(f"{path}.")
+                f"{path} is written, and so is {inner} in it" for inner in written if inner.startswith(f"{path}.")
             )
         if self.of is not None:
             yield from _misfits(self.rows, self.of)
