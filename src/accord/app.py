@@ -64,7 +64,9 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def open_house(settings: Settings, *, migrate: bool = True, connections: int | None = None) -> AsyncIterator[House]:
+async def open_house(
+    settings: Settings, *, migrate: bool = True, connections: int | None = None
+) -> AsyncIterator[House]:
     """Start the database if it is ours, bring its tables up to date, open a pool."""
     url = await asyncio.to_thread(database_url, settings)
     if migrate:
@@ -102,7 +104,10 @@ class CallCounter:
 
 
 async def open_switchboard(
-    house: House, *, may_send: Callable[[], bool] = lambda: True, on_call: Callable[[CallRecord], None] | None = None,
+    house: House,
+    *,
+    may_send: Callable[[], bool] = lambda: True,
+    on_call: Callable[[CallRecord], None] | None = None,
     budget: Callable[[str, registry.Connector], Any] | None = None,
 ) -> Switchboard:
     """Open a session for every stored connection; one whose credentials are missing is left out with a warning."""
@@ -203,7 +208,9 @@ class WorkerProcess:
                     await asyncio.wait_for(self._stopping.wait(), 1.0)
 
     async def _connect(self) -> Any:
-        connection = await psycopg.AsyncConnection.connect(self._house.url, autocommit=True, application_name="accord worker")
+        connection = await psycopg.AsyncConnection.connect(
+            self._house.url, autocommit=True, application_name="accord worker"
+        )
         documents.adopt(connection)
         for name, value in {**ENGINE_SESSION, "timezone": "UTC"}.items():
             await connection.execute("SELECT set_config(%s, %s, false)", [name, value])

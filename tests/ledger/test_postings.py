@@ -36,7 +36,9 @@ BILL = moved("bill", HUNDRED, Disposition.WIP, Disposition.BILLED)
 
 
 async def test_approved_value_is_the_sum_of_dispositions(pool: Pool) -> None:
-    await post(pool, APPROVE, BILL, moved("collect", Money.of("40.00", "EUR"), Disposition.BILLED, Disposition.COLLECTED))
+    await post(
+        pool, APPROVE, BILL, moved("collect", Money.of("40.00", "EUR"), Disposition.BILLED, Disposition.COLLECTED)
+    )
     async with pool.connection() as db:
         (found,) = await standing(db, "DEA-1")
     assert (found.approved, found.unexplained) == (Decimal("100.00"), 0)

@@ -91,4 +91,8 @@ def test_the_worked_conversion_holds() -> None:
     """features.md 3.4: the rate's date decides; the difference is 75.00."""
     euros = Money.of("10000.00", "EUR")
     approval, invoice = euros.times(Decimal("1.0837")), euros.times(Decimal("1.0912"))
-    assert (approval.amount, invoice.amount, (invoice - approval).amount) == (Decimal("10837.00"), Decimal("10912.00"), 75)
+    assert (approval.amount, invoice.amount, (invoice - approval).amount) == (
+        Decimal("10837.00"),
+        Decimal("10912.00"),
+        75,
+    )

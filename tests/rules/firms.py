@@ -25,7 +25,9 @@ def customer(**changes: Any) -> Customer:
 
 
 def milestone(name: str = "Go-live", amount: str = "1000.00", currency: str = "USD", **changes: Any) -> Milestone:
-    found = Milestone(id=f"MIL-{name}", name=name, amount=Money.of(amount, currency), planned_on=TODAY, legal_entity="US")
+    found = Milestone(
+        id=f"MIL-{name}", name=name, amount=Money.of(amount, currency), planned_on=TODAY, legal_entity="US"
+    )
     return replace(found, **changes)
 
 

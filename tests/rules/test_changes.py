@@ -69,7 +69,9 @@ def test_a_billed_milestone_keeps_its_amount() -> None:
 
 def test_a_new_milestone_needs_a_signed_change_order() -> None:
     new = milestone("Extra", "250.00")
-    assert [each.code for each in changed(deal(milestones=(*deal().milestones, new))).problems] == ["change_order_missing"]
+    assert [each.code for each in changed(deal(milestones=(*deal().milestones, new))).problems] == [
+        "change_order_missing"
+    ]
     signed = replace(new, change_order="CO-2", change_order_signed_on=TODAY)
     found = changed(deal(milestones=(*deal().milestones, signed)))
     assert [(each.before, str(each.after.amount)) for each in found.safe] == [(None, "250.00 USD")]

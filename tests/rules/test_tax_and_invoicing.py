@@ -72,7 +72,13 @@ def test_full_payment_collects_the_net_amount_to_the_cent(parts: list[int]) -> N
 
 
 def test_payment_status_in_words() -> None:
-    bill = issued(invoice("100.00", "EUR", "DE", "DE"), number="A-1", billing_ref="in_1", issued_on="2026-11-01", due_on="2026-12-01")
+    bill = issued(
+        invoice("100.00", "EUR", "DE", "DE"),
+        number="A-1",
+        billing_ref="in_1",
+        issued_on="2026-11-01",
+        due_on="2026-12-01",
+    )
     part = replace(bill, paid=Money.of("10.00", "EUR"))
     words = [payment_status(each) for each in (bill, part, replace(bill, status="paid"), replace(part, disputed=True))]
     assert words == ["open", "partially paid", "paid", "disputed"]

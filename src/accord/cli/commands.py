@@ -131,7 +131,9 @@ def trace(
 @app.command(rich_help_panel="Look and act")
 def replay(
     inbox: Annotated[list[int] | None, typer.Option(help="Translate these inbox rows again.")] = None,
-    process: Annotated[int | None, typer.Option(help="Drive this finished story again from its journal, and compare.")] = None,
+    process: Annotated[
+        int | None, typer.Option(help="Drive this finished story again from its journal, and compare.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Replay what was recorded: a push that could not be read, or a story, without touching any vendor."""
@@ -293,7 +295,9 @@ def cases_resolve(
     answer: Annotated[str | None, typer.Option(help="Choose this option of a decision.")] = None,
     skip: Annotated[str | None, typer.Option(help="Go on without it, for this reason.")] = None,
     supply: Annotated[str | None, typer.Option(help="The vendor's id of the object made by hand.")] = None,
-    cancel: Annotated[str | None, typer.Option(help="Cancel the story and take back what it did, for this reason.")] = None,
+    cancel: Annotated[
+        str | None, typer.Option(help="Cancel the story and take back what it did, for this reason.")
+    ] = None,
     note: Annotated[str | None, typer.Option(help="Close a case that has no story behind it.")] = None,
 ) -> None:
     """Settle a case: answer, skip, supply the result, cancel, or close with a note."""

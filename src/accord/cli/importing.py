@@ -94,7 +94,9 @@ async def _wait(house: House, progress: Progress, won: int) -> Mapping[str, int]
         if now != last:
             last, moved = now, time.monotonic()
         elif time.monotonic() - moved > STALL_SECONDS:
-            raise Unavailable(f"nothing has moved for {STALL_SECONDS} s ({seen}); see `accord status` and the log folder")
+            raise Unavailable(
+                f"nothing has moved for {STALL_SECONDS} s ({seen}); see `accord status` and the log folder"
+            )
         await asyncio.sleep(0.25)
 
 
@@ -137,4 +139,3 @@ async def _duplicates(db: Any) -> int:
 def _show(console: Console, result: Mapping[str, Any]) -> None:
     cases = ", ".join(f"{count} {reason}" for reason, count in result["cases_by_reason"].items()) or "none"
     console.print(f"{result['won']} won, {result['activated']} activated, cases: {cases}; {result['seconds']} s")
-

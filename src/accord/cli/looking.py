@@ -159,7 +159,9 @@ def run_doctor(*, as_json: bool) -> None:
             told = ", ".join(f"{each.unexplained} {each.currency} in {each.legal_entity}" for each in wrong)
             findings.append(("ledger", not wrong, told or "every approved amount is placed"))
             rows = await (await db.execute("SELECT name, state, coalesce(state_reason, '') FROM connection")).fetchall()
-            findings.extend((f"connection {name}", state == "active", f"{state} {reason}") for name, state, reason in rows)
+            findings.extend(
+                (f"connection {name}", state == "active", f"{state} {reason}") for name, state, reason in rows
+            )
         findings.append(("vault", True, "the key opens every stored connection"))
         return findings
 
@@ -167,7 +169,11 @@ def run_doctor(*, as_json: bool) -> None:
     if as_json:
         print_json([{"check": name, "holds": holds, "finding": found} for name, holds, found in findings])
     else:
-        as_table("Doctor", ("check", "holds", "finding"), [(name, "yes" if holds else "NO", found) for name, holds, found in findings])
+        as_table(
+            "Doctor",
+            ("check", "holds", "finding"),
+            [(name, "yes" if holds else "NO", found) for name, holds, found in findings],
+        )
     failed = [name for name, holds, _ in findings if not holds]
     if failed:
         raise CheckFailed(f"these need a look: {', '.join(failed)}")

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 
 from accord.app import House, WorkerProcess, open_house
 from accord.cli.logs import configure
+from accord.demo.children import Child, end, start
 from accord.errors import Unavailable
 from accord.settings import Settings
 
@@ -55,8 +55,7 @@ def run_up(workers: int) -> None:
     """Server and workers as processes of their own; when one ends, all end."""
     settings = Settings()
     configure(settings)
-    commands = [["serve"], *[["worker"]] * workers]
-    running = [subprocess.Popen([sys.executable, "-m", "accord.cli", *command]) for command in commands]  # noqa: S603
+    running = [start(settings, command) for command in (["serve"], *[["worker"]] * workers)]
     try:
         _wait_for_first(running)
     except KeyboardInterrupt:
@@ -65,25 +64,12 @@ def run_up(workers: int) -> None:
         end(running)
 
 
-def _wait_for_first(running: Sequence[subprocess.Popen[bytes]]) -> None:
+def _wait_for_first(running: Sequence[Child]) -> None:
     while True:
         for process in running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(timeout=0.2)
-                raise Unavailable(f"a process of `accord up` ended by itself (exit {code}); its words are above")
-
-
-def end(running: Sequence[subprocess.Popen[bytes]], seconds: float = 15) -> None:
-    """End processes by their own pid: first asked, then killed."""
-    for process in running:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    for process in running:
-        try:
-            process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+                raise Unavailable(f"a process of `accord up` ended by itself (exit {code}); see the log folder")
 
 
 def run_sandbox(*, as_json: bool, vendors: list[str] | None, seed: int) -> None:

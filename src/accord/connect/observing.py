@@ -15,7 +15,7 @@ from accord.engine.casework import case_row
 from accord.engine.identities import Identities
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
-from accord.engine.story import Problem
+from accord.model.problem import Problem
 from accord.records.observe import Applied, Seen, apply
 
 _READ_BY_THE_GATE = frozenset({"deal"})  # their problems travel with the record and are reported by the activation gate

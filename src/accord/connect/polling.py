@@ -60,7 +60,13 @@ class Polling:
     """Polls whatever is due, until stopped."""
 
     def __init__(
-        self, pool: Any, switchboard: Switchboard, worker_id: int, now: Callable[[], datetime], *, idle_seconds: float = 0.25
+        self,
+        pool: Any,
+        switchboard: Switchboard,
+        worker_id: int,
+        now: Callable[[], datetime],
+        *,
+        idle_seconds: float = 0.25,
     ) -> None:
         self._pool = pool
         self._switchboard = switchboard

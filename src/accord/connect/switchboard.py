@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
@@ -102,7 +102,9 @@ class Switchboard:
         try:
             return self._lines[connection]
         except KeyError:
-            raise NotFound(f"there is no connection {connection!r}; `accord connect list` shows those there are") from None
+            raise NotFound(
+                f"there is no connection {connection!r}; `accord connect list` shows those there are"
+            ) from None
 
     def session(self, connection: str) -> Session:
         return self.line(connection).session
@@ -179,4 +181,3 @@ class LocalBudget:
 
     def outcome(self, outcome: Outcome) -> None:
         """Nothing to break."""
-

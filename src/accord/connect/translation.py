@@ -22,7 +22,7 @@ from accord.engine.identities import Identities
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.engine.states import InboxState
-from accord.engine.story import Problem
+from accord.model.problem import Problem
 
 log = structlog.get_logger()
 

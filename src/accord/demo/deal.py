@@ -104,6 +104,10 @@ async def sell(world: World, today: date) -> SoldDeal:
 async def correct(world: World, deal: SoldDeal, today: date) -> None:
     """What sales operations does about the gate's case: approval, signature, delivery region."""
     await world.change(
-        "Contract", deal.contract, Approval_Status__c="Approved", Status="Activated", CustomerSignedDate=today.isoformat()
+        "Contract",
+        deal.contract,
+        Approval_Status__c="Approved",
+        Status="Activated",
+        CustomerSignedDate=today.isoformat(),
     )
     await world.change("Opportunity", deal.opportunity, Delivery_Region__c="EMEA")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +15,8 @@ from rich.console import Console
 
 from accord.app import House, open_house, open_switchboard
 from accord.demo.checks import summarise
+from accord.demo.children import Child, end, start
+from accord.demo.fresh import fresh_database
 from accord.demo.progress import Stage
 from accord.demo.pushes import subscribe
 from accord.demo.setup import connect_sandbox
@@ -36,8 +37,6 @@ def run(*, once: bool, json_file: Path | None) -> None:
 async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> None:
     console = Console(stderr=True)
     started = time.monotonic()
-    from accord.demo.fresh import fresh_database
-
     async with open_house(await fresh_database(settings)) as house, processes(house) as sandbox:
         base_url = await start_platform(house, sandbox)
         switchboard = await open_switchboard(house)
@@ -50,7 +49,9 @@ async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> Non
         if json_file is not None:
             json_file.write_text(json.dumps(summary, indent=2, default=str) + "\n")
         failed = sorted(name for name, holds in summary["checks"].items() if not holds)
-        console.print(f"{len(summary['checks']) - len(failed)} of {len(summary['checks'])} checks hold, {summary['seconds']} s")
+        console.print(
+            f"{len(summary['checks']) - len(failed)} of {len(summary['checks'])} checks hold, {summary['seconds']} s"
+        )
         if failed:
             raise CheckFailed(f"these checks do not hold: {', '.join(failed)}")
         if not once:
@@ -58,18 +59,15 @@ async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> Non
             await asyncio.Event().wait()
 
 
-_children: list[subprocess.Popen[bytes]] = []
+_children: list[Child] = []
 
 
 @asynccontextmanager
 async def processes(house: House) -> AsyncIterator[dict[str, dict[str, Any]]]:
     """The simulated vendors as a process of their own; every process started is ended with the block."""
-    sandbox = await asyncio.to_thread(start_sandbox, house.settings)
     try:
-        yield sandbox
+        yield await asyncio.to_thread(start_sandbox, house.settings)
     finally:
-        from accord.cli.running import end
-
         await asyncio.to_thread(end, list(_children))
         _children.clear()
 
@@ -80,26 +78,16 @@ def start_sandbox(settings: Settings) -> dict[str, dict[str, Any]]:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise Unavailable("the simulated vendors did not start; their words are above")
+        raise Unavailable("the simulated vendors did not start; see the log folder in ACCORD_HOME")
     places: dict[str, dict[str, Any]] = json.loads(line)
     return places
 
 
-def child(settings: Settings, arguments: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    """A process of Accord's own, in the same house."""
-    import os
-
-    environment = {**os.environ, "ACCORD_HOME": str(settings.home), "ACCORD_PORT": str(settings.port)}
-    if settings.database_url is not None:
-        environment["ACCORD_DATABASE_URL"] = settings.database_url.get_secret_value()
-    log = settings.home / "log"
-    log.mkdir(parents=True, exist_ok=True)
-    with (log / f"{arguments[0]}.log").open("ab") as errors:
-        process = subprocess.Popen(  # noqa: S603  (our own program)
-            [sys.executable, "-m", "accord.cli", *arguments], stderr=errors, env=environment, **options
-        )
-    _children.append(process)
-    return process
+def child(settings: Settings, arguments: list[str], **options: Any) -> Child:
+    """A process of Accord's own that ends with the block of `processes`."""
+    started = start(settings, arguments, **options)
+    _children.append(started)
+    return started
 
 
 async def start_platform(house: House, sandbox: Mapping[str, Mapping[str, Any]], *, workers: int = 1) -> str:

@@ -14,7 +14,9 @@ from accord.demo.world import World
 OUTBOUND_OBJECTS = ("Opportunity", "Account", "Contract", "SOW_Milestone__c", "SOW_Phase__c", "Managed_Service__c")
 
 
-async def subscribe(house: House, sandbox: Mapping[str, Mapping[str, Any]], base_url: str, secrets: Mapping[str, str]) -> None:
+async def subscribe(
+    house: House, sandbox: Mapping[str, Mapping[str, Any]], base_url: str, secrets: Mapping[str, str]
+) -> None:
     """Pushes of every vendor go to `base_url`; what Stripe tells us to verify them by goes into the vault."""
     switchboard = await open_switchboard(house)
     try:

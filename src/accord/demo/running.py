@@ -28,7 +28,9 @@ async def running_house(house: House, console: Console, products: Sequence[str],
         return
     console.print("nothing runs here yet: starting simulated vendors and a worker")
     async with processes(house) as sandbox:
-        await connect_sandbox(house, sandbox, settings={name: {"poll_seconds": 2.0} for name in sandbox}, firm=firm(products))
+        await connect_sandbox(
+            house, sandbox, settings={name: {"poll_seconds": 2.0} for name in sandbox}, firm=firm(products)
+        )
         for _ in range(workers):
             child(house.settings, ["worker"])
         yield

@@ -19,7 +19,9 @@ INVOICE_OF = """
 SELECT body ->> 'status', body -> 'paid' ->> 'amount', body ->> 'billing_ref', (body ->> 'disputed')::boolean
 FROM record WHERE kind = 'invoice' AND id = %(invoice)s
 """
-VENDOR_INVOICE = "SELECT vendor_id FROM crosswalk WHERE connection = 'stripe' AND kind = 'invoice' AND canonical_id = %(invoice)s"
+VENDOR_INVOICE = (
+    "SELECT vendor_id FROM crosswalk WHERE connection = 'stripe' AND kind = 'invoice' AND canonical_id = %(invoice)s"
+)
 NOTICES = """
 SELECT count(*) FROM effect WHERE kind = 'notice' AND state = 2 AND correlation = %(deal)s AND label LIKE %(label)s
 """
@@ -55,13 +57,17 @@ class Story:
         await step("Sales enters a three-country deal; its contract is neither approved nor signed", self._sell())
         await step("Closed won: the gate holds it back with one case listing every problem", self._close_won())
         await step("Corrected in the CRM: it resumes by itself and the projects are active", self._correct())
-        await step("Delivery approves a milestone in each country (one push is lost: the poll finds it)", self._approve())
+        await step(
+            "Delivery approves a milestone in each country (one push is lost: the poll finds it)", self._approve()
+        )
         await step("Invoices are issued in billing, posted in the ERP and shown to sales", self._invoices(3))
         await step("A month passes: the managed service bills its period", self._month())
         await step("The customer pays: one in full, one in part, one attempt fails", self._payments())
         await step("A payment is disputed: sales is told, the receivable is held; then it is won", self._dispute())
         await step("The contract changes: re-dated, raised by change order, raised without one", self._change())
-        await step("The opportunity is re-opened after activation: a question, answered, and it goes on", self._reopen())
+        await step(
+            "The opportunity is re-opened after activation: a question, answered, and it goes on", self._reopen()
+        )
         await step("Everything comes to rest", self._rest())
         return self.told
 
@@ -108,7 +114,9 @@ class Story:
         await self._until("the period is billed and posted", INVOICES, lambda row: row[0] > before[0])
 
     async def _payments(self) -> None:
-        us, de, jp = (self._invoice(name) for name in ("US blueprint accepted", "DE core accepted", "JP rollout accepted"))
+        us, de, jp = (
+            self._invoice(name) for name in ("US blueprint accepted", "DE core accepted", "JP rollout accepted")
+        )
         await self._pay(us, method="card")
         await self._pay(de, amount=5_000_000)
         await self._world.happen("stripe", "fail_payment", invoice=await self._vendor(jp), code="insufficient_funds")
@@ -130,7 +138,10 @@ class Story:
     async def _change(self) -> None:
         milestones, change = self._deal.milestones, self._world.change
         later = (self._today + timedelta(days=200)).isoformat()
-        jp, de, us = (self.told.milestones[name] for name in ("JP handover accepted", "DE integration accepted", "US pilot accepted"))
+        jp, de, us = (
+            self.told.milestones[name]
+            for name in ("JP handover accepted", "DE integration accepted", "US pilot accepted")
+        )
         await change("SOW_Milestone__c", milestones["JP handover accepted"], Planned_Date__c=later)
         await self._until("the JP milestone is re-dated", MILESTONE, lambda row: row[1] == later, id=jp)
         signed = {"Change_Order__c": "CO-1", "Change_Order_Signed__c": self._today.isoformat()}
@@ -168,7 +179,9 @@ class Story:
 
     async def _pay(self, invoice: str, *, amount: int | None = None, method: str = "bank_transfer") -> None:
         arguments = {} if amount is None else {"amount": amount}
-        await self._world.happen("stripe", "pay_invoice", invoice=await self._vendor(invoice), method=method, **arguments)
+        await self._world.happen(
+            "stripe", "pay_invoice", invoice=await self._vendor(invoice), method=method, **arguments
+        )
 
     def _invoice(self, milestone: str) -> str:
         return canonical_id("invoice", self.told.milestones[milestone])

@@ -46,7 +46,9 @@ class World:
         records: list[dict[str, Any]] = _told(answer.status, answer.json(), "query")["records"]
         return records
 
-    async def upsert(self, object_name: str, external_id: str, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    async def upsert(
+        self, object_name: str, external_id: str, records: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
         """Upsert up to 200 records by external id; one result each, in order."""
         path = f"{API}/composite/sobjects/{object_name}/{external_id}"
         typed = [{"attributes": {"type": object_name}, **record} for record in records]

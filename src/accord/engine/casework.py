@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from accord.engine.story import Problem
 from accord.model.money import Money
+from accord.model.problem import Problem
 
 _OWNERS = {
     "customer": "customer master",

@@ -155,9 +155,7 @@ async def _write_round(connection: Connection, rows: list[Row], result: Intended
         else:
             taken.add(about)
             row["generation"] = decision.generation
-            if decision.what != "new":
-                row["state"] = EffectState.WAITING
-            elif row["state"] != EffectState.SENDING:
+            if decision.what != "new" or row["state"] != EffectState.SENDING:
                 row["state"] = EffectState.WAITING
             insert.append((row, decision))
     later += await _insert(connection, insert, result)

@@ -20,18 +20,9 @@ from accord.engine.states import Priority
 from accord.model.events import Fact
 from accord.model.money import Money
 from accord.model.plain import Plain, from_plain, to_plain
+from accord.model.problem import Problem
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing a person has to correct: where, what is wrong, and the cure."""
-
-    code: str
-    message: str
-    field: str = ""
-    cure: str = ""
 
 
 class Command(Generic[T]):

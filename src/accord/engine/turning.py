@@ -19,7 +19,6 @@ from accord.engine.story import (
     Keep,
     Now,
     Post,
-    Problem,
     Read,
     ReadPolicy,
     ReadRelated,
@@ -29,6 +28,7 @@ from accord.engine.story import (
     WaitFor,
 )
 from accord.engine.turn import Turn
+from accord.model.problem import Problem
 
 MAX_ATTEMPTS = 20  # with the waits of `retry_delay` about two hours; longer outages are carried by the breaker
 

@@ -24,7 +24,15 @@ class Disposition(StrEnum):
 
 
 def item(
-    *, id: str, kind: str, engagement: str, legal_entity: str, amount: Money, source: str, source_id: str, approved_at: str
+    *,
+    id: str,
+    kind: str,
+    engagement: str,
+    legal_entity: str,
+    amount: Money,
+    source: str,
+    source_id: str,
+    approved_at: str,
 ) -> Plain:
     """A billable item: one approved unit of work. `approved_at` is ISO text, aware."""
     return {

@@ -61,9 +61,7 @@ Reader = Callable[[Any, str], Any]
 def _object_reader(cls: type) -> Reader:
     hints = typing.get_type_hints(cls)
     readers = {each.name: _reader(hints[each.name]) for each in fields(cls)}
-    required = [
-        each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING
-    ]
+    required = [each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING]
 
     def read(plain: Any, path: str) -> Any:
         if not isinstance(plain, Mapping):
@@ -71,9 +69,7 @@ def _object_reader(cls: type) -> Reader:
         unknown = plain.keys() - readers.keys()
         if unknown:
             raise NotReadable(f"{path}: unknown field {sorted(unknown)[0]!r}")
-        values = {
-            name: readers[name](item, f"{path}.{name}") for name, item in plain.items() if item is not None
-        }
+        values = {name: readers[name](item, f"{path}.{name}") for name, item in plain.items() if item is not None}
         for name in required:
             if name not in values:
                 if type(None) in typing.get_args(hints[name]):

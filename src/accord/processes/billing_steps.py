@@ -50,7 +50,11 @@ async def post_invoice(invoice: Invoice) -> None:
     posted, _ = await together(erp_invoice(invoice), crm_invoice(invoice))
     await keep("invoice_posting", InvoicePosting(invoice.id, invoice.engagement_id, posted.vendor_id))
     payload = {"number": invoice.number, "erp_id": posted.vendor_id}
-    at = invoice.issued_on.isoformat() + "T00:00:00+00:00" if invoice.issued_on is not None else "1970-01-01T00:00:00+00:00"
+    at = (
+        invoice.issued_on.isoformat() + "T00:00:00+00:00"
+        if invoice.issued_on is not None
+        else "1970-01-01T00:00:00+00:00"
+    )
     await Tell((Fact(INVOICE_POSTED, invoice.id, at, "accord", payload, correlation=invoice.engagement_id),))
 
 
@@ -93,7 +97,12 @@ def notice(about: Invoice, name: str, subject: str, text: str, *, urgent: bool =
     """A message to the account team of an invoice's deal, or of its customer where there is no deal."""
     kind, id = ("deal", about.deal_id) if about.deal_id is not None else ("customer", about.customer_id)
     message = Notice(
-        id=canonical_id("notice", name, about.id), about_kind=kind, about_id=id, subject=subject, text=text, urgent=urgent
+        id=canonical_id("notice", name, about.id),
+        about_kind=kind,
+        about_id=id,
+        subject=subject,
+        text=text,
+        urgent=urgent,
     )
     return effect(
         "crm",

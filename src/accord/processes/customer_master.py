@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accord.engine.states import Priority
-from accord.engine.story import Problem, Read, ReadPolicy, Require, effect, keep, process, together
+from accord.engine.story import Read, ReadPolicy, Require, effect, keep, process, together
 from accord.model import events
 from accord.model.customer import Customer
 from accord.model.events import Fact
+from accord.model.problem import Problem
 from accord.processes.milestone_to_bill import with_country
 from accord.rules.firm import Firm, country_of
 from accord.rules.tax import registration_problem
 
 
-@process(starts_on=events.CUSTOMER_CHANGED, one_per=lambda fact: f"{fact.subject} {fact.occurred_at}", priority=Priority.BULK)
+@process(
+    starts_on=events.CUSTOMER_CHANGED, one_per=lambda fact: f"{fact.subject} {fact.occurred_at}", priority=Priority.BULK
+)
 async def customer_master(changed: Fact) -> dict[str, object]:
     """A customer changed in the CRM is brought up to date in ERP and billing, if they know it."""
     known = await Read("provisioned_customer", changed.subject, Customer)
@@ -29,7 +32,9 @@ async def customer_master(changed: Fact) -> dict[str, object]:
         owner="customer master",
         watch=(customer.id,),
     )
-    wanted = replace(with_country(customer, firm), entities=known.entities, currency=customer.currency or known.currency)
+    wanted = replace(
+        with_country(customer, firm), entities=known.entities, currency=customer.currency or known.currency
+    )
     if wanted == known:
         return {"known": True, "changed": False}
     await together(

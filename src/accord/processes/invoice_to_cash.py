@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accord.engine.states import Priority
-from accord.engine.story import Problem, Read, ReadRelated, Require, WaitFor, effect, keep, process, together
+from accord.engine.story import Read, ReadRelated, Require, WaitFor, effect, keep, process, together
 from accord.ledger.dispositions import Disposition, item, move
 from accord.model import events
 from accord.model.billing import Invoice, Payment, PaymentFailure
@@ -13,6 +13,7 @@ from accord.model.engagement import InvoicePosting
 from accord.model.events import Fact
 from accord.model.money import Money
 from accord.model.plain import Plain
+from accord.model.problem import Problem
 from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, notice, tell_sales_of_money
 from accord.rules.invoicing import collected_by
 
@@ -98,6 +99,8 @@ async def payment_failure(failed: Fact) -> dict[str, object]:
     """A failed payment is shown to the account team."""
     failure = await Read("payment_failure", failed.subject, PaymentFailure)
     invoice = await Read("invoice", failure.invoice_id, Invoice)
-    text = f"{failure.amount} could not be collected for invoice {invoice.number}: {failure.reason or 'no reason given'}."
+    text = (
+        f"{failure.amount} could not be collected for invoice {invoice.number}: {failure.reason or 'no reason given'}."
+    )
     await notice(invoice, f"payment failed {failure.id}", f"Payment failed for invoice {invoice.number}", text)
     return {"invoice": invoice.number, "reason": failure.reason}

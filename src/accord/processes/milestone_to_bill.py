@@ -8,7 +8,6 @@ from accord.engine.states import Priority
 from accord.engine.story import (
     Decide,
     Done,
-    Problem,
     Read,
     ReadPolicy,
     Require,
@@ -25,6 +24,7 @@ from accord.model.engagement import Engagement
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
 from accord.model.money import Money
+from accord.model.problem import Problem
 from accord.processes.billing_steps import post_invoice, tell_sales_of_money
 from accord.rules.firm import Firm, country_of
 from accord.rules.invoicing import issued, milestone_invoice
@@ -98,9 +98,15 @@ def _unknown(id: str) -> Problem:
 
 def _not_billable(milestone: ScheduledMilestone, engagement: Engagement | None) -> tuple[Problem, ...]:
     if milestone.status == "cancelled":
-        return (Problem("milestone_cancelled", "The milestone was cancelled.", "status", "Withdraw the approval in the ERP."),)
+        return (
+            Problem(
+                "milestone_cancelled", "The milestone was cancelled.", "status", "Withdraw the approval in the ERP."
+            ),
+        )
     if engagement is None:
-        return (Problem("engagement_missing", "Its engagement is not active.", "engagement", "Activate the engagement."),)
+        return (
+            Problem("engagement_missing", "Its engagement is not active.", "engagement", "Activate the engagement."),
+        )
     if engagement.status != "active":
         message = f"The engagement is {engagement.status}."
         return (Problem("engagement_on_hold", message, "engagement", "Settle the contract change first."),)

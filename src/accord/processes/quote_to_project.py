@@ -180,11 +180,18 @@ def _engagement(deal: Deal, plan: Plan, firm: Firm) -> Engagement:
         status="active",
         policy_version=firm.version,
         currency=deal.currency or (deal.amount.currency if deal.amount is not None else None),
-        translations=tuple(f"{each.list} {each.given!r} = {each.meaning!r} ({each.rule})" for each in plan.translations),
+        translations=tuple(
+            f"{each.list} {each.given!r} = {each.meaning!r} ({each.rule})" for each in plan.translations
+        ),
     )
 
 
 def _activated(deal: Deal, plan: Plan, at: str) -> Fact:
     value = [{"amount": str(each.amount), "currency": each.currency} for each in plan.value]
-    payload = {"number": deal.number, "name": deal.name, "projects": [each.number for each in plan.projects], "value": value}
+    payload = {
+        "number": deal.number,
+        "name": deal.name,
+        "projects": [each.number for each in plan.projects],
+        "value": value,
+    }
     return Fact(events.PROJECT_ACTIVATED, deal.id, at, "accord", payload, correlation=deal.id)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accord.engine.states import Priority
-from accord.engine.story import Problem, Read, ReadPolicy, Require, keep, process, together
+from accord.engine.story import Read, ReadPolicy, Require, keep, process, together
 from accord.ledger.dispositions import Disposition, item, move
 from accord.model import events
 from accord.model.billing import Invoice, RecurringSchedule
 from accord.model.engagement import Engagement
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
+from accord.model.problem import Problem
 from accord.processes.billing_steps import post_invoice, tell_sales_of_money
 from accord.rules.firm import Firm
 
@@ -79,13 +80,17 @@ async def recurring_to_bill(closed: Fact) -> dict[str, object]:
 
 def _unknown(invoice: Invoice) -> Problem:
     cure = "Link the subscription in billing to its engagement, or void the invoice."
-    return Problem("subscription_unknown", f"No schedule is known for invoice {invoice.number}.", "subscription_id", cure)
+    return Problem(
+        "subscription_unknown", f"No schedule is known for invoice {invoice.number}.", "subscription_id", cure
+    )
 
 
 def _differences(invoice: Invoice, schedule: RecurringSchedule, firm: Firm) -> tuple[Problem, ...]:
     if invoice.currency != schedule.monthly.currency or invoice.net != schedule.monthly:
         message = f"The invoice is for {invoice.net}, the schedule for {schedule.monthly} a month."
-        return (Problem("amounts_differ", message, "net", "Correct the subscription in billing, then void and reissue."),)
+        return (
+            Problem("amounts_differ", message, "net", "Correct the subscription in billing, then void and reissue."),
+        )
     if schedule.legal_entity not in firm.entities:
         message = f"{schedule.legal_entity} is not a legal entity of the firm."
         return (Problem("legal_entity", message, "legal_entity", "Declare the legal entity in the policy `firm`."),)

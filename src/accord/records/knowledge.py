@@ -92,7 +92,11 @@ class Records:
 
     async def _related(self, connection: Connection, readings: Sequence[Reading]) -> dict[tuple[str, str], list[Any]]:
         found: dict[tuple[str, str], list[Any]] = {}
-        wanted = {(each.kind, each.correlation) for each in readings if isinstance(each, ReadRelated) and each.kind not in BY_CUSTOMER}
+        wanted = {
+            (each.kind, each.correlation)
+            for each in readings
+            if isinstance(each, ReadRelated) and each.kind not in BY_CUSTOMER
+        }
         if wanted:
             rows = [{"kind": kind, "correlation": correlation} for kind, correlation in sorted(wanted)]
             cursor = await connection.execute(READ_RELATED, {"rows": as_json(rows)}, prepare=True)
@@ -100,7 +104,9 @@ class Records:
                 found.setdefault((kind, correlation), []).append(body)
         return found
 
-    async def _by_customer(self, connection: Connection, readings: Sequence[Reading]) -> dict[tuple[str, str], list[Any]]:
+    async def _by_customer(
+        self, connection: Connection, readings: Sequence[Reading]
+    ) -> dict[tuple[str, str], list[Any]]:
         found: dict[tuple[str, str], list[Any]] = {}
         for kind, query in BY_CUSTOMER.items():
             ids = sorted({each.correlation for each in readings if isinstance(each, ReadRelated) and each.kind == kind})
@@ -160,4 +166,3 @@ class Records:
 
     async def post(self, connection: Connection, entries: Entries, at: datetime) -> None:
         await self._post(connection, entries, at)
-

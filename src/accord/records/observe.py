@@ -91,9 +91,7 @@ class Applied:
     problems: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
 
 
-async def apply(
-    db: Connection, connection: str, roles: frozenset[str], seen: Sequence[Seen], now: datetime
-) -> Applied:
+async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Sequence[Seen], now: datetime) -> Applied:
     """Apply a batch from one connection inside the caller's transaction."""
     result = Applied()
     seen = _newest(seen)
@@ -230,9 +228,7 @@ def _merge(
     allowed, refused = split_by_owner(each.kind, roles, before["body"], body)
     provenance = dict(before["provenance"])
     merged = {
-        name: value
-        for name, value in before["body"].items()
-        if name in body or provenance.get(name) != connection
+        name: value for name, value in before["body"].items() if name in body or provenance.get(name) != connection
     }
     for name, value in allowed.items():
         if merged.get(name) != value or name not in provenance:

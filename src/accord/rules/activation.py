@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from accord.engine.story import Problem
 from accord.model.billing import RecurringSchedule, ScheduledMilestone, TaxRate
 from accord.model.customer import Customer
 from accord.model.deal import Deal, ManagedService, Milestone, Phase
 from accord.model.identity import canonical_id
 from accord.model.money import Money
+from accord.model.problem import Problem
 from accord.model.project import Project, Task
 from accord.rules.firm import Firm, LegalEntity, Translation, country_of, country_suggestions, product_of
 from accord.rules.tax import rate_for, registration_problem, treatment
@@ -71,11 +71,15 @@ class _Findings:
 
     def customer(self, customer: Customer | None, twins: tuple[Customer, ...]) -> Customer | None:
         if customer is None:
-            self.problem("customer_missing", "The deal has no customer account.", "customer_id", "Link an account in the CRM.")
+            self.problem(
+                "customer_missing", "The deal has no customer account.", "customer_id", "Link an account in the CRM."
+            )
             return None
         for twin in twins:
             message = f"{customer.legal_name!r} may be the same customer as {twin.legal_name!r} ({twin.id})."
-            self.problem("customer_duplicate", message, "customer_id", "Merge the accounts in the CRM, or declare them distinct.")
+            self.problem(
+                "customer_duplicate", message, "customer_id", "Merge the accounts in the CRM, or declare them distinct."
+            )
         customer = self._country(customer)
         self._tax_registration(customer)
         return customer
@@ -83,7 +87,9 @@ class _Findings:
     def _country(self, customer: Customer) -> Customer:
         given = customer.country or customer.country_as_given
         if not given:
-            self.problem("country_missing", "The customer has no country.", "country", "Enter the billing country in the CRM.")
+            self.problem(
+                "country_missing", "The customer has no country.", "country", "Enter the billing country in the CRM."
+            )
             return customer
         found = country_of(self.firm, given)
         if found is None:
@@ -101,13 +107,17 @@ class _Findings:
         if registration is not None:
             wrong = registration_problem(registration)
             if wrong is not None:
-                self.problem("tax_registration_invalid", f"{wrong}.", "tax_registration", "Correct the tax number in the CRM.")
+                self.problem(
+                    "tax_registration_invalid", f"{wrong}.", "tax_registration", "Correct the tax number in the CRM."
+                )
             return
         for code in self._entity_codes():
             entity = self.firm.entities.get(code)
             if entity is not None and self._needs_registration(entity, customer):
                 message = f"Selling from {entity.code} to {customer.country} needs the customer's tax number."
-                self.problem("tax_registration_missing", message, "tax_registration", "Enter the tax number in the CRM.")
+                self.problem(
+                    "tax_registration_missing", message, "tax_registration", "Enter the tax number in the CRM."
+                )
                 return
 
     def _needs_registration(self, entity: LegalEntity, customer: Customer) -> bool:
@@ -129,7 +139,12 @@ class _Findings:
             self.problem("contract_not_approved", message, "contract.approval", "Have the contract approved.")
         if contract.signed_on is None or contract.status != "activated":
             message = "The contract is not signed and activated."
-            self.problem("contract_not_signed", message, "contract.signed_on", "Enter the signature date and activate the contract.")
+            self.problem(
+                "contract_not_signed",
+                message,
+                "contract.signed_on",
+                "Enter the signature date and activate the contract.",
+            )
         if contract.billing_terms not in self.firm.terms:
             allowed = ", ".join(self.firm.terms)
             message = f"The billing terms {contract.billing_terms!r} are not one of {allowed}."
@@ -138,7 +153,9 @@ class _Findings:
     def statement_of_work(self) -> None:
         deal = self.deal
         for each in deal.unreadable:
-            self.problem("unreadable", f"A value cannot be understood: {each}.", each.split(":")[0], "Correct it in the CRM.")
+            self.problem(
+                "unreadable", f"A value cannot be understood: {each}.", each.split(":")[0], "Correct it in the CRM."
+            )
         if deal.product_as_given and self.firm.products:
             found = product_of(self.firm, deal.product_as_given)
             if found is None:
@@ -167,7 +184,9 @@ class _Findings:
         unknown = sorted(code or "(none)" for code in self._entity_codes() if code not in self.firm.entities)
         for code in unknown:
             message = f"{code} is not a legal entity of the firm."
-            self.problem("legal_entity", message, "legal_entity", "Choose the legal entity on deal and statement of work.")
+            self.problem(
+                "legal_entity", message, "legal_entity", "Choose the legal entity on deal and statement of work."
+            )
 
     def _entity_codes(self) -> list[str]:
         deal = self.deal
@@ -216,7 +235,11 @@ def _implied(deal: Deal, firm: Firm) -> tuple[Milestone, ...]:
     if not firm.milestones_may_be_implied or deal.services or deal.amount is None:
         return ()
     about = canonical_id("milestone", deal.id, "whole")
-    return (Milestone(id=about, name=deal.name, amount=deal.amount, planned_on=deal.closes_on, legal_entity=deal.legal_entity),)
+    return (
+        Milestone(
+            id=about, name=deal.name, amount=deal.amount, planned_on=deal.closes_on, legal_entity=deal.legal_entity
+        ),
+    )
 
 
 def _project(deal: Deal, customer: Customer, code: str, milestones: tuple[Milestone, ...]) -> Project:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from accord.engine.story import Problem
 from accord.model.billing import RecurringSchedule, ScheduledMilestone
 from accord.model.deal import Deal, ManagedService, Milestone
 from accord.model.engagement import Engagement
 from accord.model.identity import canonical_id
 from accord.model.money import Money
+from accord.model.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,9 @@ def compare(
     implied = canonical_id("milestone", deal.id, "whole")
     if deal.customer_id != engagement.customer_id:
         message = "The customer of an active engagement was changed."
-        problems.append(Problem("customer_changed", message, "customer_id", "Restore it, or novate the contract by hand."))
+        problems.append(
+            Problem("customer_changed", message, "customer_id", "Restore it, or novate the contract by hand.")
+        )
     if implied in known and not deal.milestones:
         _implied(deal, known[implied], problems)
     else:
@@ -90,14 +92,22 @@ def _milestone(
     if known.status == "billed":
         if wanted.amount != known.amount:
             message = f"{known.name} is billed; its amount went from {known.amount} to {wanted.amount}."
-            problems.append(Problem("billed_milestone_changed", message, "milestones", "Restore it, or credit and rebill."))
+            problems.append(
+                Problem("billed_milestone_changed", message, "milestones", "Restore it, or credit and rebill.")
+            )
         return
     if wanted.amount.currency != known.amount.currency:
         message = f"The currency of {known.name} went from {known.amount.currency} to {wanted.amount.currency}."
-        problems.append(Problem("currency_changed", message, "milestones", "Restore it, or cancel and add a milestone."))
+        problems.append(
+            Problem("currency_changed", message, "milestones", "Restore it, or cancel and add a milestone.")
+        )
     elif wanted.amount != known.amount and not signed:
-        message = f"The amount of {known.name} went from {known.amount} to {wanted.amount} without a signed change order."
-        problems.append(Problem("change_order_missing", message, "milestones", "Enter the signed change order, or restore it."))
+        message = (
+            f"The amount of {known.name} went from {known.amount} to {wanted.amount} without a signed change order."
+        )
+        problems.append(
+            Problem("change_order_missing", message, "milestones", "Enter the signed change order, or restore it.")
+        )
     else:
         safe.append(Change(known, wanted, _described(known, wanted, milestone)))
 
@@ -157,7 +167,9 @@ def _services(deal: Deal, recurring: tuple[RecurringSchedule, ...]) -> list[Prob
         service = wanted.pop(known.id, None)
         if service is None or _differs(service, known):
             message = f"The recurring service {known.name} ({known.monthly} a month) was changed or removed."
-            problems.append(Problem("service_changed", message, "services", "Restore it, or amend the subscription by hand."))
+            problems.append(
+                Problem("service_changed", message, "services", "Restore it, or amend the subscription by hand.")
+            )
     for service in wanted.values():
         message = f"The recurring service {service.name} ({service.monthly} a month) was added after activation."
         problems.append(Problem("service_added", message, "services", "Sell it as a deal of its own, or remove it."))

@@ -79,7 +79,9 @@ def overall_status(invoices: Sequence[Invoice]) -> str:
     return next((status for status in order if status in found), "nothing billed")
 
 
-def engagement_status(deal_id: str, currency: str | None, invoices: Sequence[Invoice], project_number: str | None) -> Handover:
+def engagement_status(
+    deal_id: str, currency: str | None, invoices: Sequence[Invoice], project_number: str | None
+) -> Handover:
     """What sales is told of an engagement's money, in the deal's currency; other currencies are not converted."""
     billed = [invoice for invoice in invoices if invoice.currency == currency and invoice.status != "void"]
     zero = None if currency is None else Money.zero(currency)
@@ -102,7 +104,9 @@ def customer_status(customer_id: str, currency: str, invoices: Sequence[Invoice]
         if invoice.currency == currency and invoice.status in ("open", "uncollectible"):
             receivable = receivable + invoice.gross - (invoice.paid or Money.zero(currency))
     id = canonical_id("notice", "customer_status", customer_id)
-    return CustomerStatus(id=id, customer_id=customer_id, payment_status=overall_status(invoices), receivable=receivable)
+    return CustomerStatus(
+        id=id, customer_id=customer_id, payment_status=overall_status(invoices), receivable=receivable
+    )
 
 
 def collected_by(payment: Payment, invoice: Invoice, paid_before: Money) -> Money:
