@@ -226,9 +226,10 @@ class Session:
     async def _send(self, request: Outgoing, endpoint: str, timeout_seconds: float) -> Answer:
         try:
             return await self._in_slot(request, endpoint, timeout_seconds)
-        except _StaleConnection as stale:
-            if request.method not in _SAFE_TO_REPEAT:
-                raise AnswerLost(stale.reason) from None
+        except _StaleConnection as error:
+            stale = error.reason
+        if request.method not in _SAFE_TO_REPEAT:
+            raise AnswerLost(stale)
         return await self._in_slot(request, endpoint, timeout_seconds, fresh=True)
 
     async def _in_slot(
