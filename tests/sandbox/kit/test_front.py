@@ -108,3 +108,17 @@ def test_a_push_is_held_back(vendor: Any, moment: datetime) -> None:
     vendor.queue = [Delivery("d1", "http://x", b"", "text/plain", moment)]
     vendor.clock = ManualClock(moment)
     assert Front(vendor).take_deliveries()[0].due_at == moment + timedelta(seconds=60)
+
+
+def test_the_subscribers_words_are_told_to_a_vendor_that_reads_them(vendor: Any, moment: datetime) -> None:
+    delivery = Delivery("d1", "http://x", b"", "text/plain", moment)
+    InProcess(vendor).delivered(delivery, 200, b"<Ack/>")
+    assert vendor.outcomes == [("d1", 200)]
+    heard: list[tuple[int | None, bytes | None]] = []
+
+    def delivered(_delivery: Delivery, status: int | None, body: bytes | None = None) -> None:
+        heard.append((status, body))
+
+    vendor.delivered = delivered
+    InProcess(vendor).delivered(delivery, 200, b"<Ack/>")
+    assert heard == [(200, b"<Ack/>")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Mapping
 
@@ -10,6 +11,8 @@ import aiohttp
 
 from accord.sandbox.kit.front import Front
 from accord.sandbox.kit.simulator import Clock, Delivery
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25  # how late a push may be that falls due by time alone; a call wakes the deliverer at once
 AT_ONCE = 16  # connections a vendor has open to its subscribers
@@ -45,7 +48,7 @@ class Deliverer:
             try:
                 while True:
                     self._wake.clear()
-                    for delivery in self._front.take_deliveries():
+                    for delivery in self._due():
                         await self._free.acquire()
                         task = asyncio.create_task(self._send(session, delivery))
                         self._under_way.add(task)
@@ -56,6 +59,14 @@ class Deliverer:
                     task.cancel()
                 await asyncio.gather(*self._under_way, return_exceptions=True)
 
+    def _due(self) -> list[Delivery]:
+        try:
+            return self._front.take_deliveries()
+        except Exception:
+            # A fault of the simulator must be seen, and must not end the pushes of a sandbox that runs for days.
+            log.exception("%s could not say which pushes are due", self._front.simulator.vendor)
+            return []
+
     async def _pause(self) -> None:
         try:
             async with asyncio.timeout(POLL_SECONDS):
@@ -65,14 +76,15 @@ class Deliverer:
 
     async def _send(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
         status: int | None = None
+        body: bytes | None = None
         try:
-            status = await self._post(session, delivery)
+            status, body = await self._post(session, delivery)
         finally:
             self._free.release()
-            self._front.simulator.delivered(delivery, status)
+            self._front.delivered(delivery, status, body)
 
-    async def _post(self, session: aiohttp.ClientSession, delivery: Delivery) -> int | None:
-        """The subscriber's status, or None when there was no answer."""
+    async def _post(self, session: aiohttp.ClientSession, delivery: Delivery) -> tuple[int | None, bytes | None]:
+        """The subscriber's status and words, or nothing when there was no answer."""
         held = (delivery.due_at - self._front.simulator.clock.now()).total_seconds()
         if held > 0:
             await asyncio.sleep(held)
@@ -80,7 +92,6 @@ class Deliverer:
         headers = {"content-type": delivery.content_type, **signed}
         try:
             async with session.post(delivery.url, data=delivery.body, headers=headers, allow_redirects=False) as answer:
-                await answer.read()
-                return answer.status
+                return answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            return None
+            return None, None

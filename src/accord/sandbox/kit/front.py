@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from inspect import signature
 from typing import Any
 
 from accord.sandbox.kit.clock import WallClock
@@ -38,6 +39,8 @@ class Front:
         own: Iterable[FaultKind] = getattr(simulator, "own_faults", VENDORS_OWN)
         self._own = frozenset(own)
         self._expire: Callable[[], Any] | None = getattr(simulator, "expire_tokens", None)
+        self._told: Callable[..., None] = simulator.delivered
+        self._told_answers = "body" in signature(simulator.delivered).parameters
 
     def enter(self, request: Request) -> Response | None:
         """The vendor's refusal at the door, already journalled, or None: then `leave` is owed."""
@@ -61,6 +64,14 @@ class Front:
         if due and self._faults.any():
             return self._disturbed(due)
         return due
+
+    def delivered(self, delivery: Delivery, status: int | None, body: bytes | None = None) -> None:
+        """Tell the vendor the outcome of one push: None when there was no answer. A vendor for which the words of the
+        subscriber count (the Ack in a SOAP answer) takes `body` too."""
+        if self._told_answers:
+            self._told(delivery, status, body)
+        else:
+            self._told(delivery, status)
 
     def _note(self, request: Request, response: Response) -> None:
         status = 0 if response.drop else response.status

@@ -70,8 +70,8 @@ class InProcess:
         """The pushes due now; tell each outcome by `delivered`."""
         return self._front.take_deliveries()
 
-    def delivered(self, delivery: Delivery, status: int | None) -> None:
-        self.simulator.delivered(delivery, status)
+    def delivered(self, delivery: Delivery, status: int | None, body: bytes | None = None) -> None:
+        self._front.delivered(delivery, status, body)
 
 
 def request_for(method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Request:

@@ -102,7 +102,9 @@ class Simulator(Protocol):
         ...
 
     def delivered(self, delivery: Delivery, status: int | None) -> None:
-        """Tell the outcome of one push (None: no answer); the simulator may queue another attempt."""
+        """Tell the outcome of one push (None: no answer); the simulator may queue another attempt.
+
+        A vendor that reads what the subscriber said takes a third argument, `body: bytes | None = None`."""
         ...
 
     def credentials(self, base_url: str) -> dict[str, Any]:
