@@ -38,21 +38,26 @@ class Reply:
 
 
 class Wild:
-    """`answer(asked)` decides; `asked` is all that came, whole, in order; `connections` how many were opened."""
+    """`answer(asked)` decides; `asked` is all that came, whole, in order; `connections` how many were opened;
+    `met` is set by the first connection, `came` by the first request."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.connections = 0
+        self.met = asyncio.Event()
+        self.came = asyncio.Event()
         self.answer: Callable[[Asked], Reply] = lambda _: Reply()
         self.url = ""
         self.plain_url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.met.set()
         nth = 0
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while asked := await _read(reader, nth := nth + 1):
                 self.asked.append(asked)
+                self.came.set()
                 if not await _write(writer, self.answer(asked)):
                     break
         writer.transport.abort()

@@ -288,7 +288,7 @@ class Session:
             self.slots.overloaded(outcome.retry_after_seconds)
 
     def _record(self, request: Outgoing, endpoint: str, answer: Answer | None, seconds: float) -> None:
-        template = path_template(request.url)
+        template = self.redact(path_template(request.url))
         status = answer.status if answer else None
         log.debug("%s %s %s %s in %.3f s", self.connection, request.method, template, status, seconds)
         if self._on_call is not None:
