@@ -103,7 +103,7 @@ def set_concurrency(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
 
 
 def set_pace(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
-    """`{service_seconds?, queue_seconds?, record_seconds?}`: how long a request, the queue and one queued record take."""
+    """`{service_seconds?, queue_seconds?, record_seconds?}`: how long a request, the queue, a record in it take."""
     simulator.service_seconds = float(arguments.get("service_seconds", simulator.service_seconds))
     jobs = simulator.jobs
     jobs.queue_seconds = float(arguments.get("queue_seconds", jobs.queue_seconds))

@@ -42,21 +42,19 @@ class Logins:
         self.account_id, self.wall, self.random, self.role = account_id, wall, random, role
         self.client_id = self._hex(64)
         self._public: dict[str, ECKey | RSAKey] = {}
-        self._private: dict[str, str] = {}
+        self._private: dict[str, tuple[str, str]] = {}  # algorithm -> certificate id, key in PEM
         self._tokens: dict[str, datetime] = {}
 
-    def credentials(self) -> dict[str, Any]:
-        """A certificate for ES256 and one for PS256, made when first asked for; new ones after a sandbox refresh."""
-        if not self._private:
-            self._map("ES256", ec.generate_private_key(ec.SECP256R1()))
-            self._map("PS256", rsa.generate_private_key(public_exponent=65537, key_size=3072))
-        (es_id, es_key), (ps_id, ps_key) = self._private.items()
+    def credentials(self, algorithm: str = "ES256") -> dict[str, str]:
+        """The client id and a certificate for ES256 or PS256, made when first asked for, and anew after a refresh."""
+        if algorithm not in self._private:
+            self._map(algorithm)
+        certificate_id, private_key = self._private[algorithm]
         return {
             "client_id": self.client_id,
-            "certificate_id": es_id,
-            "algorithm": "ES256",
-            "private_key": es_key,
-            "rsa": {"certificate_id": ps_id, "algorithm": "PS256", "private_key": ps_key},
+            "certificate_id": certificate_id,
+            "algorithm": algorithm,
+            "private_key": private_key,
         }
 
     def wipe(self) -> None:
@@ -140,16 +138,21 @@ class Logins:
         self._tokens[token] = until
         return token
 
-    def _map(self, name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+    def _map(self, algorithm: str) -> None:
+        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+        if algorithm.startswith("ES"):
+            key = ec.generate_private_key(ec.SECP256R1())
+        else:
+            key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode()
         certificate_id = self._hex(40)
-        self._private[certificate_id] = pem
+        self._private[algorithm] = (certificate_id, pem)
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        self._public[certificate_id] = (ECKey if name.startswith("ES") else RSAKey).import_key(public)
+        self._public[certificate_id] = (ECKey if algorithm.startswith("ES") else RSAKey).import_key(public)
 
     def _hex(self, length: int) -> str:
         return "".join(self.random.choices(_HEX, k=length))

@@ -59,7 +59,7 @@ CUSTOMER = RecordType(
         "email": text(), "phone": text(), "subsidiary": ref("subsidiary", required=True), "currency": ref("currency"),
         "terms": ref("term"), "parent": ref("customer"), "salesRep": ref("employee"), "category": text(),
         "comments": text(), "defaultTaxReg": text(), "vatRegNumber": text(), "creditLimit": money(),
-        "creditHoldOverride": choice(AUTO="Auto", ON="On", OFF="Off"), "custentity_accord_country": text(),
+        "creditHoldOverride": choice(AUTO="Auto", ON="On", OFF="Off"),
         "balance": money(computed=True), "overdueBalance": money(computed=True), **_NAMED,
     },
     title="entityId", family="entity", unique="entityId", table="customer",

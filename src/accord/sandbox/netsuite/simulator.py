@@ -147,14 +147,13 @@ class NetSuiteSimulator:
         self.pushes.delivered(delivery, status)
 
     def credentials(self, base_url: str) -> dict[str, Any]:
-        """All a client needs: `m2m` for OAuth 2.0, `tba` for OAuth 1.0a."""
+        """All a client needs, for OAuth 2.0 (client_id .. private_key) and for TBA (consumer_key .. token_secret)."""
         return {
             "base_url": base_url,
             "account_id": self.account.id,
             "time_zone": self.account.zone.key,
-            "token_url": f"{base_url.rstrip('/')}{TOKEN_PATH}",
-            "m2m": self.logins.credentials(),
-            "tba": self.signatures.credentials(),
+            **self.logins.credentials(),
+            **self.signatures.credentials(),
         }
 
     def dump(self) -> dict[str, Any]:
@@ -175,6 +174,8 @@ def _on_demand(fault: Fault) -> Refused:
     headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
     if fault.status == 429:
         return Refused(429, fault.code or "CONCURRENCY_LIMIT_EXCEEDED", TOO_MANY, headers=headers)
+    if fault.status == 401 and not fault.code:
+        return login_refused('Bearer realm="NetSuite", error="invalid_token"')
     code = fault.code or _CODES.get(fault.status, "USER_ERROR")
     return Refused(fault.status, code, "The request was refused on demand.", headers=headers)
 

@@ -34,10 +34,9 @@ class TokenSignatures:
 
     def credentials(self) -> dict[str, str]:
         return {
-            "realm": self.realm,
             "consumer_key": self.consumer_key,
             "consumer_secret": self.consumer_secret,
-            "token": self.token,
+            "token_id": self.token,
             "token_secret": self.token_secret,
         }
 

@@ -1,0 +1,180 @@
+"""Invoices, payments, holds and credit memos. Lines always replace the ones before: NetSuite appends otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from accord.connect.connector import Action, Proof
+from accord.connect.failures import CallFailed, outcome_of
+from accord.connect.mapping import Mapping as Table
+from accord.connect.mapping import day, flag, key, text
+from accord.connect.session import Session
+from accord.connectors.netsuite.calls import Json, address, find, holds, patch, put, reference
+from accord.connectors.netsuite.chart import Chart, table_of
+from accord.connectors.netsuite.writing import UPSERT, Fields, Upsert, asked, not_written
+from accord.engine.outcomes import Absent, Committed, Outcome, Rejected, Write
+from accord.model.billing import CreditNote, Invoice, Payment, ReceivableHold
+from accord.model.money import Money
+
+SERVICE_ITEM = "ACCORD-SERVICES"  # external id of the item our lines are booked on, `service_item` in the settings
+INVOICE = Table(
+    "netsuite.invoice", "invoice", "Invoice", of=Invoice,
+    rows=(
+        key("id"),
+        text("number", "otherRefNum", max_length=45),
+        text("billing_ref", "custbody_accord_billing_id"),
+        day("issued_on", "tranDate", required=True),
+        day("due_on", "dueDate"),
+    ),
+)  # fmt: skip
+PAYMENT = Table(
+    "netsuite.payment", "payment", "Customer payment", of=Payment,
+    rows=(
+        key("id"),
+        day("received_on", "tranDate", required=True),
+        text("reference", "otherRefNum", max_length=45, cut=True),
+    ),
+)  # fmt: skip
+HOLD = Table(
+    "netsuite.receivable_hold", "receivable_hold", "Hold of an invoice", of=ReceivableHold,
+    rows=(
+        key("id"),
+        flag("on_hold", "custbody_accord_hold", required=True),
+        text("reason", "custbody_accord_hold_reason", clears=True, max_length=300, cut=True),
+    ),
+)  # fmt: skip
+CREDIT_NOTE = Table(
+    "netsuite.credit_note", "credit_note", "Credit memo", of=CreditNote,
+    rows=(
+        key("id"),
+        day("issued_on", "tranDate", required=True),
+        text("reason", "memo", max_length=999, cut=True),
+    ),
+)  # fmt: skip
+
+
+def _invoice(write: Write, chart: Chart, fields: Fields, config: Mapping[str, Any]) -> None:
+    body = write.body
+    fields["entity"] = reference(write, body["customer_id"])
+    fields["subsidiary"] = chart.subsidiary(body["legal_entity"])
+    fields["currency"] = chart.currency(body["currency"])
+    if body.get("project_id") is not None:
+        fields["job"] = reference(write, body["project_id"])
+    if "number" in fields and config.get("invoice_number_field"):
+        fields[config["invoice_number_field"]] = fields.pop("otherRefNum")
+    fields["item"] = {"items": [_line(number, each, config) for number, each in enumerate(body["lines"], start=1)]}
+
+
+def _line(number: int, line: Json, config: Mapping[str, Any]) -> Fields:
+    return {
+        "line": number,
+        "item": {"externalId": str(config.get("service_item") or SERVICE_ITEM)},
+        "description": line["text"],
+        "amount": Decimal(line["net"]["amount"]),
+        "taxAmount": Decimal(line["tax"]["amount"]),
+    }
+
+
+def _payment(write: Write, chart: Chart, fields: Fields, _: Mapping[str, Any]) -> None:
+    body = write.body
+    amount = Decimal(body["amount"]["amount"])
+    fields["customer"] = reference(write, body["customer_id"])
+    fields["subsidiary"] = chart.subsidiary(body["legal_entity"])
+    fields["currency"] = chart.currency(body["amount"]["currency"])
+    fields["payment"] = amount
+    fields["apply"] = {"items": [{"doc": reference(write, body["invoice_id"]), "apply": True, "amount": amount}]}
+
+
+INVOICES = Upsert("invoice", INVOICE, _invoice, replace=("item",))
+PAYMENTS = Upsert("customerPayment", PAYMENT, _payment, replace=("apply",))
+
+
+# Holding back an invoice: the invoice must be there, so it is changed and never made.
+
+
+def _held_invoice(write: Write) -> str:
+    return address("invoice", write.vendor_ids.get(write.canonical_id) or write.vendor_id, write.canonical_id)
+
+
+async def hold(session: Session, writes: Sequence[Write]) -> Sequence[Outcome]:
+    """Set or lift the hold of each invoice."""
+    outcomes: list[Outcome] = []
+    for write in writes:
+        writing = table_of(session, HOLD).write(write.body)
+        rejected = writing.rejected()
+        outcomes.append(rejected or await patch(session, "invoice", _held_invoice(write), writing.fields))
+    return outcomes
+
+
+async def held(session: Session, write: Write) -> Outcome:
+    """Whether the invoice is held as the write says."""
+    try:
+        invoice = await find(session, "invoice", _held_invoice(write))
+    except CallFailed as error:
+        return asked(outcome_of(error))
+    if invoice is None or not holds(invoice, table_of(session, HOLD).write(write.body).fields):
+        return Absent("the invoice is not held like this")
+    return Committed(str(invoice["id"]))
+
+
+# A credit memo takes customer, subsidiary and tax share from the invoice it credits.
+
+
+async def credit(session: Session, writes: Sequence[Write]) -> Sequence[Outcome]:
+    """Credit memos, applied to as much of their invoice as is still open."""
+    return [await _credit(session, write) for write in writes]
+
+
+async def _credit(session: Session, write: Write) -> Outcome:
+    writing = table_of(session, CREDIT_NOTE).write(write.body)
+    if (rejected := writing.rejected()) is not None:
+        return rejected
+    known = write.vendor_ids.get(write.body["invoice_id"])
+    try:
+        invoice = await find(session, "invoice", address("invoice", known, write.body["invoice_id"]))
+        made = await find(session, "creditMemo", address("creditMemo", None, write.canonical_id))
+    except CallFailed as error:
+        return not_written(outcome_of(error))
+    if invoice is None:
+        return Rejected("unknown_invoice", "NetSuite does not have the credited invoice.", ("invoice_id",))
+    if made is not None:
+        return Committed(str(made["id"]))
+    fields = {**writing.fields, **_credited(write, invoice, session.config)}
+    return await put(session, "creditMemo", write, fields, ("item", "apply"))
+
+
+def _credited(write: Write, invoice: Json, config: Mapping[str, Any]) -> Fields:
+    amount = Money.of(write.body["amount"]["amount"], write.body["amount"]["currency"])
+    total = Decimal(invoice["total"])
+    share = Decimal(invoice.get("taxTotal", 0)) / total if total else Decimal(0)
+    tax = Money(amount.amount * share, amount.currency).rounded()
+    net = amount - tax
+    line = {
+        "line": 1,
+        "item": {"externalId": str(config.get("service_item") or SERVICE_ITEM)},
+        "description": write.body["reason"],
+        "amount": net.amount,
+        "taxAmount": tax.amount,
+    }
+    fields: Fields = {name: {"id": invoice[name]["id"]} for name in ("entity", "subsidiary", "currency")}
+    fields["item"] = {"items": [line]}
+    applied = min(amount.amount, Decimal(invoice["amountRemaining"]))
+    if applied:
+        fields["apply"] = {"items": [{"doc": {"id": invoice["id"]}, "apply": True, "amount": applied}]}
+    return fields
+
+
+async def credited(session: Session, write: Write) -> Outcome:
+    """Whether the credit memo is there; it is never changed afterwards."""
+    try:
+        made = await find(session, "creditMemo", address("creditMemo", None, write.canonical_id))
+    except CallFailed as error:
+        return asked(outcome_of(error))
+    return Absent("NetSuite has no such credit memo") if made is None else Committed(str(made["id"]))
+
+
+CHANGE = Proof("upsert_key", note="a change of fields; saying the same twice changes nothing")
+HOLDS = Action(hold, held, CHANGE)
+CREDITS = Action(credit, credited, UPSERT)
