@@ -185,6 +185,8 @@ class Day(Scalar):
     def decode(self, value: Any) -> str:
         try:
             return self._day(value).isoformat()
+        except Unfit:
+            raise
         except (ValueError, OverflowError, OSError):
             raise Unfit(f"{shown(value)} is not a day ({self.form})") from None
 
