@@ -157,7 +157,7 @@ WHERE process_id = ANY(%(ids)s) AND state IN (1, 2)
 
 WRITE_JOURNAL = """
 INSERT INTO journal (process_id, key, value)
-SELECT x.process_id, x.key, x.value FROM json_to_recordset(%(rows)s::json) AS x (process_id bigint, key text, value jsonb)
+SELECT x.process_id, x.key, coalesce(x.value, 'null') FROM json_to_recordset(%(rows)s::json) AS x (process_id bigint, key text, value jsonb)
 ON CONFLICT (process_id, key) DO NOTHING
 """
 APPEND_FACTS = """
