@@ -29,27 +29,30 @@ SIGNED_AT = datetime.fromtimestamp(1795000000, UTC)
 BY_OAUTHLIB = [
     (
         "GET",
-        "https://1234567-sb1.suitetalk.api.netsuite.com/services/rest/record/v1/customer/eid%3ACUS-1"
-        "?limit=2&q=name%20IS%20%22%C3%A9%22",
+        "https://1.suitetalk.api.netsuite.com/services/rest/record/v1/customer/eid%3ACUS-1?limit=2&q=name%20IS%20%22%C3%A9%22",
         None,
         None,
-        'oauth_signature="lEKTnu7eYLc%2B%2F7UTz9pHAWgWB8sMNCnP9nqV8X4iZtU%3D"',
+        'oauth_signature="FcjDKF6Sc6mPMco75Xn2TMOoPiTe%2FJFKOYrYiaqHl5w%3D"',
     ),
     (
         "POST",
         "https://1234567-sb1.suitetalk.api.netsuite.com/services/rest/query/v1/suiteql?limit=1000&offset=0",
         '{"q":"SELECT id FROM job WHERE name = \'Müller & Söhne\'"}',
         "application/json",
-        'oauth_body_hash="K3QEc7T4wwgnDKH7Mgph6U%2B%2BJlQ%3D", '
-        'oauth_signature="tWEQCuTzwkzFy%2BFS3gQoVhiQ6ja3LkHxLzuvhDA%2FB2g%3D"',
+        (
+            'oauth_body_hash="K3QEc7T4wwgnDKH7Mgph6U%2B%2BJlQ%3D", '
+            'oauth_signature="tWEQCuTzwkzFy%2BFS3gQoVhiQ6ja3LkHxLzuvhDA%2FB2g%3D"'
+        ),
     ),
     (
         "PUT",
         "https://localhost:8443/services/rest/record/v1/customer/eid:CUS-1",
         '{"companyName":"A"}',
         "application/json",
-        'oauth_body_hash="3L8PLPP0AI4tTMty9soZQXJgpSM%3D", '
-        'oauth_signature="SK25h9qy%2FcUB1tPUz0ZqH%2FhqMMC%2FgW8rxZtR4GMosW0%3D"',
+        (
+            'oauth_body_hash="3L8PLPP0AI4tTMty9soZQXJgpSM%3D", '
+            'oauth_signature="SK25h9qy%2FcUB1tPUz0ZqH%2FhqMMC%2FgW8rxZtR4GMosW0%3D"'
+        ),
     ),
     (
         "POST",

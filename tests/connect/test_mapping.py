@@ -302,7 +302,7 @@ def test_what_is_no_day_is_a_problem(form: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("value", "reads"), [("T", True), ("F", False), (True, True), ("false", False)])
-def test_a_flag_is_read_in_any_style(value: Any, reads: bool) -> None:
+def test_a_flag_is_read_in_any_style(value: Any, *, reads: bool) -> None:
     for style in ("json", "T/F", "true/false"):
         assert read(flag("on", "On", style=style), On=value) == (reads, [])
 

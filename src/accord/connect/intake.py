@@ -56,6 +56,10 @@ def _read(webhook: Webhook, headers: Mapping[str, str], body: bytes) -> Accepted
         ids = tuple(dict.fromkeys(webhook.event_ids(headers, body)))
     except Exception:  # noqa: BLE001  (signed but not in the vendor's shape: the vendor changed it, a person must look)
         return Refusal(400, "the body is not in the vendor's shape")
-    if not ids or len(ids) > _MAX_EVENTS or not all(0 < len(each) <= _MAX_EVENT_ID for each in ids):
+    if not ids or len(ids) > _MAX_EVENTS or not all(map(_is_usable, ids)):
         return Refusal(400, "the body has no usable event ids")
     return Accepted(ids, webhook.answer)
+
+
+def _is_usable(event_id: object) -> bool:
+    return isinstance(event_id, str) and 0 < len(event_id) <= _MAX_EVENT_ID and event_id.isprintable()
