@@ -21,8 +21,8 @@ def test_a_sound_deal_becomes_a_plan() -> None:
     plan = check(deal(), customer(), (), firm()).plan
     assert plan is not None
     assert [(each.legal_entity, each.currency, each.number) for each in plan.projects] == [
-        ("DE", "EUR", "P-0001-DE"),
         ("US", "USD", "P-0001-US"),
+        ("DE", "EUR", "P-0001-DE"),
     ]
     assert plan.customer.entities == ("US", "DE")
     assert {each.legal_entity for each in plan.milestones} == {"US", "DE"}

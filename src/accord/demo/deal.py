@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 
 from accord.demo.world import World
 
@@ -83,7 +84,7 @@ async def sell(world: World, today: date) -> SoldDeal:
             Opportunity__c=opportunity,
             Phase__c=phases[entity],
             Name=name,
-            Amount__c=float(amount),
+            Amount__c=Decimal(amount),
             CurrencyIsoCode=currency,
             Planned_Date__c=(today + timedelta(days=days)).isoformat(),
             Legal_Entity__c=entity,
@@ -92,7 +93,7 @@ async def sell(world: World, today: date) -> SoldDeal:
         "Managed_Service__c",
         Opportunity__c=opportunity,
         Name="Managed platform service",
-        Monthly_Amount__c=float(MONTHLY),
+        Monthly_Amount__c=Decimal(MONTHLY),
         CurrencyIsoCode="USD",
         Start_Date__c=today.isoformat(),
         Months__c=MONTHS,

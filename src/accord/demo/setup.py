@@ -28,6 +28,13 @@ async def declare_policy(db: Any, name: str, body: Mapping[str, Any], by: str) -
     await db.execute(DECLARE_POLICY, {"name": name, "body": documents.dumps(body).decode(), "by": by})
 
 
+def _flat(credentials: Mapping[str, Any]) -> dict[str, Any]:
+    """A vendor that offers several ways to log in describes the first one best; plain values stand beside it."""
+    plain = {name: value for name, value in credentials.items() if isinstance(value, str)}
+    ways = [value for value in credentials.values() if isinstance(value, Mapping) and value]
+    return {**plain, **(ways[0] if ways else {})}
+
+
 async def connect_sandbox(
     house: House,
     sandbox: Mapping[str, Mapping[str, Any]],
@@ -47,7 +54,7 @@ async def connect_sandbox(
             push = (before.credentials.get("push_secret") if before else None) or secrets.token_urlsafe(24)
             push_secrets[vendor] = push
             table = registry.connector(vendor)
-            given = {**place["credentials"], "push_secret": push}
+            given = {**_flat(place["credentials"]), "push_secret": push}
             secret_names = {each.name for each in table.credentials if each.secret} | {"push_secret"}
             config = {
                 "base_url": place["url"],

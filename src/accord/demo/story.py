@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 from accord.demo.deal import MONTHLY, NAME, SoldDeal, correct, sell
@@ -145,9 +146,9 @@ class Story:
         await change("SOW_Milestone__c", milestones["JP handover accepted"], Planned_Date__c=later)
         await self._until("the JP milestone is re-dated", MILESTONE, lambda row: row[1] == later, id=jp)
         signed = {"Change_Order__c": "CO-1", "Change_Order_Signed__c": self._today.isoformat()}
-        await change("SOW_Milestone__c", milestones["DE integration accepted"], Amount__c=71000.00, **signed)
+        await change("SOW_Milestone__c", milestones["DE integration accepted"], Amount__c=Decimal("71000.00"), **signed)
         await self._until("the DE milestone is raised", MILESTONE, lambda row: row[0] == "71000.00", id=de)
-        await change("SOW_Milestone__c", milestones["US pilot accepted"], Amount__c=90000.00)
+        await change("SOW_Milestone__c", milestones["US pilot accepted"], Amount__c=Decimal("90000.00"))
         row = await self._until("the unsigned raise is a case", CASES, lambda row: row[0] == 1)
         self._saw("contract change", row[1])
         await change(

@@ -327,14 +327,15 @@ class Worker:
                 if live.cancelled:
                     turn.ended[-1]["state"] = ProcessState.CANCELLED
                 continue
+            if live.has_case and not live.parked and not live.requeued:
+                written.resolved.append(process_id)
+                live.has_case = False
             if live.flights:
                 continue
             written.gone.append(process_id)
             if live.parked:
                 written.parked.append(process_id)
                 continue
-            if live.has_case and not live.requeued:
-                written.resolved.append(process_id)
             wake_at = None if live.wake_at is None else live.wake_at.isoformat()
             turn.released.append({"id": process_id, "wake_at": wake_at, "ready": False})
         ended = {row["id"] for row in turn.ended}

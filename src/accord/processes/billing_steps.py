@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accord.engine.states import Priority
-from accord.engine.story import Effect, Read, ReadRelated, Tell, effect, keep, together
+from accord.engine.story import Effect, ReadRelated, Tell, effect, keep, together
 from accord.model.billing import Invoice
 from accord.model.customer import Notice
 from accord.model.engagement import Engagement, InvoicePosting
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
+from accord.processes.known import known
 from accord.rules.invoicing import customer_status, engagement_status
 
 INVOICE_POSTED = "invoice.posted"
@@ -60,7 +61,7 @@ async def post_invoice(invoice: Invoice) -> None:
 
 async def tell_sales_of_money(invoice: Invoice) -> None:
     """Payment status on the opportunity and on the account, from all invoices as they stand."""
-    engagement = await Read("engagement", invoice.engagement_id or "", Engagement)
+    engagement = await known("engagement", invoice.engagement_id or "", Engagement)
     own = await ReadRelated("invoice", invoice.engagement_id or "", Invoice)
     all_of_customer = await ReadRelated("customer_invoices", invoice.customer_id, Invoice)
     current = {each.id: each for each in (*all_of_customer, *own)} | {invoice.id: invoice}

@@ -1,4 +1,4 @@
-"""Contract change: a deal that changes after activation changes schedules where that is safe, and opens a case where not."""
+"""Contract change: after activation a changed deal changes schedules where that is safe, and opens a case where not."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from accord.model.engagement import Engagement
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
 from accord.model.project import Task
+from accord.processes.known import known
 from accord.rules.changes import Change, Changes, compare
 
 
@@ -34,7 +35,7 @@ from accord.rules.changes import Change, Changes, compare
 )
 async def contract_change(changed: Fact) -> dict[str, object]:
     """A contract change is applied to the schedules where that is safe; the rest is one case."""
-    engagement = await Read("engagement", changed.subject, Engagement)
+    engagement = await known("engagement", changed.subject, Engagement)
     if engagement is None:
         return {"active": False}
     deal = await Read("deal", changed.subject, Deal)

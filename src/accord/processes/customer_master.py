@@ -10,6 +10,7 @@ from accord.model import events
 from accord.model.customer import Customer
 from accord.model.events import Fact
 from accord.model.problem import Problem
+from accord.processes.known import known
 from accord.processes.milestone_to_bill import with_country
 from accord.rules.firm import Firm, country_of
 from accord.rules.tax import registration_problem
@@ -20,8 +21,8 @@ from accord.rules.tax import registration_problem
 )
 async def customer_master(changed: Fact) -> dict[str, object]:
     """A customer changed in the CRM is brought up to date in ERP and billing, if they know it."""
-    known = await Read("provisioned_customer", changed.subject, Customer)
-    if known is None:
+    provisioned = await known("provisioned_customer", changed.subject, Customer)
+    if provisioned is None:
         return {"known": False}
     customer = await Read("customer", changed.subject, Customer)
     firm = await ReadPolicy("firm", Firm.parse)
@@ -33,9 +34,9 @@ async def customer_master(changed: Fact) -> dict[str, object]:
         watch=(customer.id,),
     )
     wanted = replace(
-        with_country(customer, firm), entities=known.entities, currency=customer.currency or known.currency
+        with_country(customer, firm), entities=provisioned.entities, currency=customer.currency or provisioned.currency
     )
-    if wanted == known:
+    if wanted == provisioned:
         return {"known": True, "changed": False}
     await together(
         effect("erp", "put", "customer", wanted, "Customer brought up to date in the ERP", priority=Priority.BULK),

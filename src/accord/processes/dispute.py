@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from accord.engine.states import Priority
@@ -16,13 +17,14 @@ from accord.model.events import Fact
 from accord.model.money import Money, Rounding
 from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, notice, tell_sales_of_money
 from accord.processes.invoice_to_cash import item_of
+from accord.processes.known import known
 
 
 @process(starts_on=events.DISPUTE_OPENED)
 async def dispute(opened: Fact) -> dict[str, object]:
     """A disputed invoice notifies the account team and holds the receivable, until the dispute is closed."""
     found = await Read("dispute", opened.subject, Dispute)
-    posting = await Read("invoice_posting", found.invoice_id, InvoicePosting)
+    posting = await known("invoice_posting", found.invoice_id, InvoicePosting)
     if posting is None:
         await WaitFor(INVOICE_POSTED, found.invoice_id)
     invoice = replace(await Read("invoice", found.invoice_id, Invoice), disputed=True)
@@ -32,7 +34,7 @@ async def dispute(opened: Fact) -> dict[str, object]:
     text = f"The customer disputes {found.amount} of invoice {invoice.number}: {found.reason}."
     await together(
         notice(invoice, f"dispute {found.id}", f"Invoice {invoice.number} is disputed", text, urgent=True),
-        _hold(invoice, True, found.reason),
+        _hold(invoice, found.reason),
         crm_invoice(invoice),
         move(
             f"dispute {found.id}", item_of(invoice), contested, out_of=source, into=Disposition.DISPUTED,
@@ -53,8 +55,9 @@ async def _settle(
     invoice = replace(invoice, disputed=False)
     back = source if status != "lost" else Disposition.CREDITED
     await together(
-        _hold(invoice, False, f"dispute {status}"),
-        notice(invoice, f"dispute closed {found.id}", f"Dispute of invoice {invoice.number}: {status}", f"Outcome: {status}."),
+        _release(invoice, f"dispute {status}"),
+        notice(invoice, f"dispute closed {found.id}", f"Dispute of invoice {invoice.number}: {status}",
+               f"Outcome: {status}."),
         crm_invoice(invoice),
         move(
             f"settle {found.id}", item_of(invoice), contested, out_of=Disposition.DISPUTED, into=back,
@@ -70,12 +73,20 @@ def _net_part(found: Dispute, invoice: Invoice) -> Money:
     """The net part of what is contested: a dispute names a gross amount."""
     if invoice.gross.amount == 0:
         return Money.zero(invoice.currency)
-    return invoice.net.times(min(found.amount.amount / invoice.gross.amount, 1), Rounding.HALF_UP)
+    return invoice.net.times(min(found.amount.amount / invoice.gross.amount, Decimal(1)), Rounding.HALF_UP)
 
 
-def _hold(invoice: Invoice, on_hold: bool, reason: str) -> Effect:
-    hold = ReceivableHold(id=invoice.id, on_hold=on_hold, reason=reason)
-    label = f"{'Hold' if on_hold else 'Release'} the receivable of invoice {invoice.number}"
+def _hold(invoice: Invoice, reason: str) -> Effect:
+    hold = ReceivableHold(id=invoice.id, on_hold=True, reason=reason)
+    return _held(invoice, hold, f"Hold the receivable of invoice {invoice.number}")
+
+
+def _release(invoice: Invoice, reason: str) -> Effect:
+    hold = ReceivableHold(id=invoice.id, on_hold=False, reason=reason)
+    return _held(invoice, hold, f"Release the receivable of invoice {invoice.number}")
+
+
+def _held(invoice: Invoice, hold: ReceivableHold, label: str) -> Effect:
     return effect(
         "erp",
         "put",

@@ -15,6 +15,7 @@ from accord.model.money import Money
 from accord.model.plain import Plain
 from accord.model.problem import Problem
 from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, notice, tell_sales_of_money
+from accord.processes.known import known
 from accord.rules.invoicing import collected_by
 
 
@@ -26,7 +27,7 @@ from accord.rules.invoicing import collected_by
 async def invoice_to_cash(received: Fact) -> dict[str, object]:
     """A payment in billing becomes a customer payment in the ERP, cash in the ledger and a status in the CRM."""
     payment = await Read("payment", received.subject, Payment)
-    posting = await Read("invoice_posting", payment.invoice_id, InvoicePosting)
+    posting = await known("invoice_posting", payment.invoice_id, InvoicePosting)
     if posting is None:
         await WaitFor(INVOICE_POSTED, payment.invoice_id)
     invoice = await Read("invoice", payment.invoice_id, Invoice)

@@ -26,6 +26,7 @@ from accord.model.identity import canonical_id
 from accord.model.money import Money
 from accord.model.problem import Problem
 from accord.processes.billing_steps import post_invoice, tell_sales_of_money
+from accord.processes.known import known
 from accord.rules.firm import Firm, country_of
 from accord.rules.invoicing import issued, milestone_invoice
 from accord.rules.tax import rate_for, treatment
@@ -34,7 +35,7 @@ from accord.rules.tax import rate_for, treatment
 @process(starts_on=events.MILESTONE_APPROVED, priority=Priority.REVENUE)
 async def milestone_to_bill(approved: Fact) -> dict[str, object]:
     """An approved milestone becomes an invoice in billing, posted in the ERP and shown to sales."""
-    milestone = await Read("scheduled_milestone", approved.subject, ScheduledMilestone)
+    milestone = await known("scheduled_milestone", approved.subject, ScheduledMilestone)
     await Require(
         reason="milestone_unknown",
         title=f"A milestone was approved that no engagement has: {approved.subject}",
@@ -42,7 +43,8 @@ async def milestone_to_bill(approved: Fact) -> dict[str, object]:
         owner="PMO",
         watch=(approved.subject,),
     )
-    engagement = await Read("engagement", milestone.engagement_id, Engagement)
+    assert milestone is not None
+    engagement = await known("engagement", milestone.engagement_id, Engagement)
     customer = await Read("customer", milestone.customer_id, Customer)
     firm = await ReadPolicy("firm", Firm.parse)
     await Require(
@@ -53,6 +55,7 @@ async def milestone_to_bill(approved: Fact) -> dict[str, object]:
         money=milestone.amount,
         watch=(milestone.id, milestone.engagement_id),
     )
+    assert engagement is not None
     invoice = _invoice(milestone, engagement, customer, firm)
     about = item(
         id=invoice.lines[0].item_id,
@@ -177,7 +180,7 @@ async def _same_money(invoice: Invoice, done: Done) -> None:
 )
 async def milestone_withdrawn(withdrawn: Fact) -> dict[str, object]:
     """The approval of a milestone was withdrawn: nothing happens by itself once it is billed."""
-    invoice = await Read("invoice", canonical_id("invoice", withdrawn.subject), Invoice)
+    invoice = await known("invoice", canonical_id("invoice", withdrawn.subject), Invoice)
     if invoice is None:
         return {"billed": False}
     choice = await Decide(

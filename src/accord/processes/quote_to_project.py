@@ -27,6 +27,7 @@ from accord.model.engagement import Engagement, EngagementProject
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
 from accord.model.project import Project, Task
+from accord.processes.known import known
 from accord.rules.activation import Plan, check
 from accord.rules.firm import Firm
 
@@ -35,7 +36,7 @@ from accord.rules.firm import Firm
 async def quote_to_project(won: Fact) -> dict[str, object]:
     """A won opportunity becomes an active project with a billing schedule, and sales is told."""
     deal = await Read("deal", won.subject, Deal)
-    customer = await Read("customer", deal.customer_id or "", Customer)
+    customer = await known("customer", deal.customer_id or "", Customer)
     twins = await ReadRelated("customer_twins", deal.customer_id or "", Customer)
     firm = await ReadPolicy("firm", Firm.parse)
     checked = check(deal, customer, twins, firm)
@@ -164,6 +165,7 @@ async def _tell_sales(deal: Deal, plan: Plan) -> None:
             Customer(id=plan.customer.id, legal_name=plan.customer.legal_name),
             "Customer is known to ERP and billing",
             priority=Priority.CUSTOMER,
+            links=(("customer", plan.customer.id),),
         ),
     )
 

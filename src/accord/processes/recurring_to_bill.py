@@ -14,6 +14,7 @@ from accord.model.events import Fact
 from accord.model.identity import canonical_id
 from accord.model.problem import Problem
 from accord.processes.billing_steps import post_invoice, tell_sales_of_money
+from accord.processes.known import known
 from accord.rules.firm import Firm
 
 
@@ -21,7 +22,7 @@ from accord.rules.firm import Firm
 async def recurring_to_bill(closed: Fact) -> dict[str, object]:
     """A closed subscription period becomes a posted invoice."""
     invoice = await Read("invoice", closed.subject, Invoice)
-    schedule = await Read("recurring_schedule", invoice.subscription_id or "", RecurringSchedule)
+    schedule = await known("recurring_schedule", invoice.subscription_id or "", RecurringSchedule)
     await Require(
         reason="subscription_unknown",
         title=f"Billing closed a period of a subscription that no engagement has: invoice {invoice.number}",
@@ -30,7 +31,8 @@ async def recurring_to_bill(closed: Fact) -> dict[str, object]:
         money=invoice.gross,
         watch=(invoice.id, invoice.subscription_id or ""),
     )
-    engagement = await Read("engagement", schedule.engagement_id, Engagement)
+    assert schedule is not None
+    engagement = await known("engagement", schedule.engagement_id, Engagement)
     firm = await ReadPolicy("firm", Firm.parse)
     await Require(
         reason="amounts_differ",

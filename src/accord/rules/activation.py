@@ -190,25 +190,20 @@ class _Findings:
 
     def _entity_codes(self) -> list[str]:
         deal = self.deal
-        codes = {_entity_of(each, deal) for each in (*deal.milestones, *deal.services, *deal.phases)}
-        return sorted(codes | {deal.legal_entity or ""} if not codes else codes)
-
-
-def _entity_of(part: Milestone | ManagedService | Phase, deal: Deal) -> str:
-    own = part.legal_entity
-    if own is None and isinstance(part, Milestone) and part.phase_id is not None:
-        own = next((phase.legal_entity for phase in deal.phases if phase.id == part.phase_id), None)
-    return own or deal.legal_entity or ""
+        parts: tuple[Milestone | ManagedService | Phase, ...] = (*deal.milestones, *deal.services, *deal.phases)
+        codes = {deal.entity_of(each) for each in parts}
+        return sorted(codes or {deal.legal_entity or ""})
 
 
 def _plan(deal: Deal, customer: Customer, firm: Firm, translations: tuple[Translation, ...]) -> Plan:
     milestones = deal.milestones or _implied(deal, firm)
     contract = deal.contract
     terms_days = firm.terms[contract.billing_terms or ""] if contract is not None else 0
-    codes = sorted({_entity_of(each, deal) for each in (*milestones, *deal.services, *deal.phases)})
+    parts: tuple[Milestone | ManagedService | Phase, ...] = (*milestones, *deal.services, *deal.phases)
+    codes = sorted({deal.entity_of(each) for each in parts})
     customer = replace(
         customer,
-        entities=tuple(sorted(codes, key=lambda code: (code != deal.legal_entity, code))),
+        entities=tuple(codes),
         currency=customer.currency or firm.entities[deal.legal_entity or codes[0]].currency,
         payment_terms_days=terms_days,
     )
@@ -219,8 +214,8 @@ def _plan(deal: Deal, customer: Customer, firm: Firm, translations: tuple[Transl
         engagement_id=deal.id,
         customer=customer,
         projects=tuple(projects[code] for code in codes),
-        phases=tuple(_phase_task(each, projects[_entity_of(each, deal)]) for each in deal.phases),
-        milestone_tasks=tuple(_milestone_task(each, projects[_entity_of(each, deal)]) for each in milestones),
+        phases=tuple(_phase_task(each, projects[deal.entity_of(each)]) for each in deal.phases),
+        milestone_tasks=tuple(_milestone_task(each, projects[deal.entity_of(each)]) for each in milestones),
         milestones=scheduled,
         services=tuple(_recurring(deal, customer, each, terms_days, rates) for each in deal.services),
         tax_rates=tuple({rate.id: rate for rate in rates.values()}.values()),
@@ -243,11 +238,11 @@ def _implied(deal: Deal, firm: Firm) -> tuple[Milestone, ...]:
 
 
 def _project(deal: Deal, customer: Customer, code: str, milestones: tuple[Milestone, ...]) -> Project:
-    phases = [phase for phase in deal.phases if _entity_of(phase, deal) == code]
+    phases = [phase for phase in deal.phases if deal.entity_of(phase) == code]
     starts = [day for day in (*(phase.starts_on for phase in phases), deal.closes_on) if day is not None]
     ends = [phase.ends_on for phase in phases if phase.ends_on is not None]
-    parts = (*milestones, *deal.services)
-    currencies = {_amount_of(each).currency for each in parts if _entity_of(each, deal) == code}
+    parts: tuple[Milestone | ManagedService, ...] = (*milestones, *deal.services)
+    currencies = {_amount_of(each).currency for each in parts if deal.entity_of(each) == code}
     return Project(
         id=canonical_id("project", deal.id, code),
         number=f"P-{deal.number}-{code}",
@@ -255,7 +250,7 @@ def _project(deal: Deal, customer: Customer, code: str, milestones: tuple[Milest
         engagement_id=deal.id,
         customer_id=customer.id,
         legal_entity=code,
-        currency=sorted(currencies)[0] if currencies else (deal.currency or ""),
+        currency=min(currencies) if currencies else (deal.currency or ""),
         status="active",
         delivery_region=deal.delivery_region,
         starts_on=min(starts) if starts else None,
@@ -295,7 +290,7 @@ def _scheduled(deal: Deal, customer: Customer, milestone: Milestone) -> Schedule
         id=milestone.id,
         engagement_id=deal.id,
         customer_id=customer.id,
-        legal_entity=_entity_of(milestone, deal),
+        legal_entity=deal.entity_of(milestone),
         name=milestone.name,
         amount=milestone.amount,
         planned_on=milestone.planned_on,
@@ -305,7 +300,7 @@ def _scheduled(deal: Deal, customer: Customer, milestone: Milestone) -> Schedule
 def _recurring(
     deal: Deal, customer: Customer, service: ManagedService, terms_days: int, rates: dict[str, TaxRate]
 ) -> RecurringSchedule:
-    code = _entity_of(service, deal)
+    code = deal.entity_of(service)
     return RecurringSchedule(
         id=canonical_id("subscription", service.id),
         engagement_id=deal.id,
