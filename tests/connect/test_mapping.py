@@ -174,7 +174,8 @@ def test_every_problem_of_a_record_is_reported_at_once() -> None:
     wrong = {
         **RECORD, "Id": "1", "Changed": "1", "Memo": None, "Net": "12,50", "Tax": Decimal("1.005"), "Due": "2026-02-30",
         "Fee": {"Amount": 1, "Currency": "xxz"}, "Disputed": "maybe", "Months": 121, "PaidAt": "2026-01-04T05:06:07",
-        "Terms": None, "Pct": "7.77777", "item": {"items": [{"Description": None, "Amount": 1.5, "item": {"id": True}}]},
+        "Terms": None, "Pct": "7.77777",
+        "item": {"items": [{"Description": None, "Amount": 1.5, "item": {"id": True}}]},
     }  # fmt: skip
     body, _, problems = INVOICE.read(wrong)
     assert {str(problem) for problem in problems} == {
@@ -196,7 +197,8 @@ def test_every_problem_of_a_record_is_reported_at_once() -> None:
 
 def test_every_problem_of_a_body_is_reported_at_once() -> None:
     wrong = {
-        **BODY, "number": "R-12345678901234", "currency": "CHF", "net": {"amount": "1", "currency": "USD"}, "due_on": "soon",
+        **BODY, "number": "R-12345678901234", "currency": "CHF", "net": {"amount": "1", "currency": "USD"},
+        "due_on": "soon",
         "customer_id": "CUS-B", "months": -1, "terms_days": 14, "disputed": "yes", "lines": [{"net": 5}],
         "fee": {"amount": "0.5", "currency": "JPY"}, "issued_on": date(2026, 1, 1), "tax_registration": "DE",
     }  # fmt: skip

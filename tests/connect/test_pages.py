@@ -24,11 +24,10 @@ async def test_a_page_named_before_ends_it(book: dict[int | None, tuple[str, int
     async def fetch(token: int | None) -> tuple[str, int | None]:
         return book[token]
 
-    read = []
+    walk = pages(fetch)
+    assert [await anext(walk) for _ in book] == [page for page, _ in book.values()]
     with pytest.raises(PageRepeated):
-        async for page in pages(fetch):
-            read.append(page)
-    assert len(read) == len(book)
+        await anext(walk)
 
 
 @pytest.mark.parametrize(
