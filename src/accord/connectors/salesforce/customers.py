@@ -14,7 +14,7 @@ from accord.connect.observation import observed
 from accord.connect.session import Session
 from accord.connectors.salesforce import bulk
 from accord.connectors.salesforce.naming import named
-from accord.connectors.salesforce.soql import Record, among, before, chunks, found, moment, paged
+from accord.connectors.salesforce.soql import Record, among, before, chunks, found, found_by, moment, paged
 from accord.model.customer import Customer
 
 CUSTOMER = Mapping(
@@ -54,11 +54,8 @@ def _select(session: Session) -> str:
 
 async def get(session: Session, ids: Sequence[str]) -> Sequence[Observed]:
     """Accounts by id, deleted and merged ones as tombstones; ids nobody has are left out. Raises CallFailed."""
-    records = [
-        record
-        for some in chunks(ids)
-        for record in await found(session, f"{_select(session)} WHERE {among('Id', some)}", deleted=True)
-    ]
+    queries = [f"{_select(session)} WHERE {among('Id', some)}" for some in chunks(ids)]
+    records = await found_by(session, queries)
     return [read(session, record) for record in records]
 
 

@@ -21,7 +21,7 @@ from accord.connectors.salesforce.soql import (
     among,
     before,
     chunks,
-    found,
+    found_by,
     moment,
     opened,
     paged,
@@ -82,8 +82,8 @@ DEAL = Mapping(
         flag("is_won", "IsWon", required=True),
         flag("is_closed", "IsClosed", required=True),
         link("customer_id", "AccountId", kind="customer"),
-        money("amount", "Amount", currency_at="CurrencyIsoCode"),
-        text("currency", "CurrencyIsoCode", access="read"),
+        money("amount", "Amount", currency_from="currency"),
+        text("currency", "CurrencyIsoCode"),
         day("closes_on", "CloseDate"),
         nested("contract", "Contract", _CONTRACT),
         text("contract_type", "Contract_Type__c"),
@@ -146,12 +146,10 @@ async def get(session: Session, ids: Sequence[str]) -> Sequence[Observed]:
     for each in ids:
         name, slash, vendor_id = each.rpartition("/")
         by_object.setdefault(name if slash else "Opportunity", []).append(vendor_id)
-    seen: dict[str, Observed] = {}
-    for name, some in by_object.items():
-        for part in chunks(some):
-            for record in await found(session, f"{_select(session)} WHERE {_which(name, part)}", deleted=True):
-                seen[str(record["Id"])] = await _read(session, record)
-    return list(seen.values())
+    which = [_which(name, part) for name, some in by_object.items() for part in chunks(some)]
+    records = await found_by(session, [f"{_select(session)} WHERE {each}" for each in which])
+    unique = {str(record["Id"]): record for record in records}
+    return [await _read(session, record) for record in unique.values()]
 
 
 def _which(name: str, ids: Sequence[str]) -> str:

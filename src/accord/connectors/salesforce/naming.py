@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 
 from accord.connect.mapping import Mapping
 from accord.connect.session import Session
@@ -15,6 +14,11 @@ def named(session: Session, mapping: Mapping) -> Mapping:
     return mapping if not own else _renamed(mapping, json.dumps(own, sort_keys=True))
 
 
-@lru_cache(maxsize=64)
 def _renamed(mapping: Mapping, names: str) -> Mapping:
-    return mapping.with_names(json.loads(names))
+    known = _KNOWN.get((mapping.name, names))
+    if known is None:
+        known = _KNOWN[mapping.name, names] = mapping.with_names(json.loads(names))
+    return known
+
+
+_KNOWN: dict[tuple[str, str], Mapping] = {}  # as many as there are connections with names of their own

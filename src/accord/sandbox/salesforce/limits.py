@@ -25,6 +25,7 @@ class ApiLimits:
         self.long_seconds = LONG_SECONDS
         self._buckets: dict[datetime, int] = {}
         self._running: dict[int, datetime] = {}
+        self.peak = 0  # the most requests ever worked on at once
 
     @property
     def used(self) -> int:
@@ -53,6 +54,7 @@ class ApiLimits:
             words = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
             raise Refused("REQUEST_LIMIT_EXCEEDED", words, status=403)
         self._running[id(request)] = now
+        self.peak = max(self.peak, len(self._running))
 
     def leave(self, request: Request) -> None:
         self._running.pop(id(request), None)

@@ -34,6 +34,7 @@ class Queries:
         self.org = org
         self.open_cursors = open_cursors
         self.smallest_page = _SMALLEST_PAGE
+        self.page = PAGE
         self._cursors: OrderedDict[str, Cursor] = OrderedDict()
 
     def lose_cursors(self) -> int:
@@ -111,5 +112,5 @@ class Queries:
         for option in call.headers.get("sforce-query-options", "").split(","):
             name, _, value = option.strip().partition("=")
             if name.lower() == "batchsize" and value.isdigit():
-                return max(self.smallest_page, min(PAGE, int(value)))
-        return PAGE
+                return max(self.smallest_page, min(self.page, int(value)))
+        return self.page
