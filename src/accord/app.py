@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ import psycopg
 import structlog
 
 from accord.connect import registry
+from accord.connect.connector import Connector
 from accord.connect.polling import Polling, enter_polls
 from accord.connect.session import CallRecord
 from accord.connect.store import load_connections
@@ -83,20 +84,20 @@ class CallCounter:
 
     def __init__(self) -> None:
         self._calls: Counter[tuple[str, str, int]] = Counter()
-        self._seconds: Counter[tuple[str, str, int]] = Counter()
+        self._seconds: defaultdict[tuple[str, str, int], float] = defaultdict(float)
 
     def __call__(self, call: CallRecord) -> None:
         key = (call.connection, f"{call.method} {call.path_template}", call.status or 0)
         self._calls[key] += 1
-        self._seconds[key] += call.seconds  # type: ignore[assignment]  (a Counter of seconds)
+        self._seconds[key] += call.seconds
 
     async def flush(self, pool: Pool, worker_id: int) -> None:
         calls, self._calls = self._calls, Counter()
-        seconds, self._seconds = self._seconds, Counter()
+        seconds, self._seconds = self._seconds, defaultdict(float)
         if not calls:
             return
         rows = [
-            {"connection": key[0], "endpoint": key[1], "status": key[2], "calls": count, "seconds": float(seconds[key])}
+            {"connection": key[0], "endpoint": key[1], "status": key[2], "calls": count, "seconds": seconds[key]}
             for key, count in calls.items()
         ]
         async with transaction(pool) as db:
@@ -108,7 +109,7 @@ async def open_switchboard(
     *,
     may_send: Callable[[], bool] = lambda: True,
     on_call: Callable[[CallRecord], None] | None = None,
-    budget: Callable[[str, registry.Connector], Any] | None = None,
+    budget: Callable[[str, Connector], Any] | None = None,
 ) -> Switchboard:
     """Open a session for every stored connection; one whose credentials are missing is left out with a warning."""
     switchboard = Switchboard()

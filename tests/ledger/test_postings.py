@@ -28,7 +28,7 @@ def moved(entry: str, amount: Money, out_of: Disposition, into: Disposition, *, 
 
 async def post(pool: Pool, *posts: Post) -> None:
     async with transaction(pool) as db:
-        await write(db, [(each.entry, each.items, each.postings) for each in posts], NOW)
+        await write(db, [(each.entry, each.items, each.postings) for each in posts])
 
 
 APPROVE = moved("approve", HUNDRED, Disposition.APPROVED, Disposition.WIP, new=True)

@@ -27,7 +27,8 @@ def test_a_schedule_entry_survives(milestone: ScheduledMilestone) -> None:
 
 @given(st.builds(Deal, id=TEXT, number=TEXT, name=TEXT, stage=TEXT, is_won=st.booleans(), is_closed=st.booleans(),
                  amount=st.none() | MONEY, closes_on=st.none() | DAYS,
-                 milestones=st.lists(st.builds(Milestone, id=TEXT, name=TEXT, amount=MONEY), max_size=3).map(tuple)))  # fmt: skip
+                 milestones=st.lists(st.builds(Milestone, id=TEXT, name=TEXT, amount=MONEY), max_size=3)
+                 .map(tuple)))  # fmt: skip
 def test_a_deal_survives(deal: Deal) -> None:
     assert from_plain(Deal, to_plain(deal)) == deal
 

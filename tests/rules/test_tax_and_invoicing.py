@@ -28,7 +28,7 @@ from tests.rules.firms import customer, firm
         ("JP", "DE", True, "export", 0),
     ],
 )
-def test_treatment(entity: str, country: str, registered: bool, kind: str, percentage: int) -> None:
+def test_treatment(entity: str, country: str, *, registered: bool, kind: str, percentage: int) -> None:
     buyer = customer(country=country, tax_registration=customer().tax_registration if registered else None)
     found = treatment(firm(), firm().entities[entity], buyer)
     assert (found.kind, found.percentage) == (kind, percentage)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
-from accord.connect.connector import Connector, Resource, Webhook
+from accord.connect.connector import Action, Connector, Resource, Webhook
 from accord.connect.session import Session
 from accord.engine.outcomes import Outcome, Rejected, Write
 from accord.engine.shell import Connection, NotBound
@@ -159,7 +159,7 @@ class Switchboard:
         line.budget.outcome(outcome)
         return outcome
 
-    def _action(self, connection: str, kind: str, verb: str) -> Any:
+    def _action(self, connection: str, kind: str, verb: str) -> Action | None:
         resource = self.line(connection).connector.resources.get(kind)
         return None if resource is None else resource.actions.get(verb)
 

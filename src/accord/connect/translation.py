@@ -1,4 +1,4 @@
-"""Translates the inbox: pushes stored raw become observations; what only points at an object is read again, in batches."""
+"""Translates the inbox: pushes stored raw become observations; what only points at an object is read in batches."""
 
 from __future__ import annotations
 

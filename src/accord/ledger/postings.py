@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,10 +18,12 @@ FROM json_to_recordset(%(rows)s::json) AS x (id text, kind text, engagement text
 ON CONFLICT (id) DO NOTHING
 """
 WRITE_POSTINGS = """
-INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount, reference, cause, posted_at)
-SELECT x.entry, x.item_id, x.engagement, x.legal_entity, x.currency, x.disposition, x.amount, x.reference, x.cause, x.posted_at
-FROM json_to_recordset(%(rows)s::json) AS x (entry text, item_id text, engagement text, legal_entity text, currency text,
-    disposition text, amount numeric, reference text, cause text, posted_at timestamptz)
+INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount, reference, cause,
+    posted_at)
+SELECT x.entry, x.item_id, x.engagement, x.legal_entity, x.currency, x.disposition, x.amount, x.reference, x.cause,
+    x.posted_at
+FROM json_to_recordset(%(rows)s::json) AS x (entry text, item_id text, engagement text, legal_entity text,
+    currency text, disposition text, amount numeric, reference text, cause text, posted_at timestamptz)
 ON CONFLICT (entry, item_id, disposition) DO NOTHING
 """
 # What was approved is counted from the items, not from the postings: the two are compared, so a lost posting shows.
@@ -34,7 +35,8 @@ WITH approved AS (
     SELECT legal_entity, currency, disposition, sum(amount) AS value FROM posting
     WHERE disposition <> 'approved' AND (%(engagement)s::text IS NULL OR engagement = %(engagement)s) GROUP BY 1, 2, 3
 )
-SELECT coalesce(a.legal_entity, p.legal_entity), coalesce(a.currency, p.currency), coalesce(a.value, 0), p.disposition, p.value
+SELECT coalesce(a.legal_entity, p.legal_entity), coalesce(a.currency, p.currency), coalesce(a.value, 0),
+    p.disposition, p.value
 FROM approved a FULL JOIN placed p ON p.legal_entity = a.legal_entity AND p.currency = a.currency
 ORDER BY 1, 2, 4
 """
@@ -54,9 +56,7 @@ class Standing:
         return self.approved - sum(self.dispositions.values(), Decimal(0))
 
 
-async def write(
-    connection: Connection, entries: Sequence[tuple[str, tuple[Any, ...], tuple[Any, ...]]], at: datetime
-) -> None:
+async def write(connection: Connection, entries: Sequence[tuple[str, tuple[Any, ...], tuple[Any, ...]]]) -> None:
     """Write entries (entry name, items, postings) inside the caller's transaction; one written before stays as it is.
 
     Raises psycopg.errors.IntegrityConstraintViolation for an entry that does not balance or bills an item twice.

@@ -49,7 +49,10 @@ class ScheduledMilestone:
 
 @dataclass(frozen=True, slots=True)
 class RecurringSchedule:
-    """A recurring billing schedule: `months` monthly periods of `monthly`, from `starts_on`. `status` is active | cancelled."""
+    """A recurring billing schedule: `months` monthly periods of `monthly`, from `starts_on`.
+
+    `status` is active | cancelled.
+    """
 
     id: str
     engagement_id: str

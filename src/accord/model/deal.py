@@ -91,6 +91,13 @@ class Deal:
     owner: str | None = None
     unreadable: tuple[str, ...] = ()
 
+    def entity_of(self, part: Milestone | ManagedService | Phase) -> str:
+        """The code of the legal entity that delivers a part: its own, that of its phase, or the deal's; '' for none."""
+        own = part.legal_entity
+        if own is None and isinstance(part, Milestone) and part.phase_id is not None:
+            own = next((phase.legal_entity for phase in self.phases if phase.id == part.phase_id), None)
+        return own or self.legal_entity or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Handover:

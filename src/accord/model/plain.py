@@ -25,8 +25,10 @@ class NotReadable(ValueError):
 
 def to_plain(value: Any) -> Any:
     """The JSON-ready form of a canonical object or value."""
+    if isinstance(value, Enum):
+        return value.value
     if value is None or isinstance(value, str | bool | int):
-        return value.value if isinstance(value, Enum) else value
+        return value
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, date | datetime):
@@ -35,7 +37,7 @@ def to_plain(value: Any) -> Any:
         return [to_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         named = ((each, getattr(value, each)) for each in _field_names(type(value)))
         return {name: to_plain(item) for name, item in named if item is not None}
     raise TypeError(f"{type(value).__name__} has no plain form")
@@ -46,7 +48,8 @@ def from_plain(cls: type[T], plain: Mapping[str, Any]) -> T:
 
     Raises NotReadable with the path of the first field that does not fit.
     """
-    return cast(T, _object_reader(cls)(plain, cls.__name__.lower()))
+    read = _object_reader(cast(type, cls))
+    return cast(T, read(plain, cls.__name__.lower()))
 
 
 @cache
@@ -68,7 +71,7 @@ def _object_reader(cls: type) -> Reader:
             raise NotReadable(f"{path}: an object is expected")
         unknown = plain.keys() - readers.keys()
         if unknown:
-            raise NotReadable(f"{path}: unknown field {sorted(unknown)[0]!r}")
+            raise NotReadable(f"{path}: unknown field {min(unknown)!r}")
         values = {name: readers[name](item, f"{path}.{name}") for name, item in plain.items() if item is not None}
         for name in required:
             if name not in values:

@@ -1,4 +1,4 @@
-"""What the stories read and keep: records, twins, policies with their reference lists. Fixed number of queries a batch."""
+"""What the stories read and keep: records, twins, policies with their reference lists; a fixed number of queries."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ Entries = Sequence[tuple[str, tuple[Any, ...], tuple[Any, ...]]]
 class Records:
     """The engine's `Knowledge`; `post` writes ledger entries."""
 
-    def __init__(self, post: Callable[[Connection, Entries, datetime], Awaitable[None]]) -> None:
+    def __init__(self, post: Callable[[Connection, Entries], Awaitable[None]]) -> None:
         self._post = post
 
     async def read(self, connection: Connection, readings: Sequence[Reading]) -> list[Any]:
@@ -152,7 +152,7 @@ class Records:
                     "id": id,
                     "version": version + 1,
                     "body": merged,
-                    "digest": digest_of_record(merged, False),
+                    "digest": digest_of_record(merged, deleted=False),
                     "provenance": {**provenance, **changed},
                     "connection": OURSELVES,
                     "source_version": "",
@@ -164,5 +164,10 @@ class Records:
         if rows:
             await connection.execute(WRITE_RECORDS, {"rows": as_json(rows)}, prepare=True)
 
-    async def post(self, connection: Connection, entries: Entries, at: datetime) -> None:
-        await self._post(connection, entries, at)
+    async def post(
+        self,
+        connection: Connection,
+        entries: Entries,
+        at: datetime,  # noqa: ARG002  (the engine hands it to all it writes; a posting bears its own time)
+    ) -> None:
+        await self._post(connection, entries)

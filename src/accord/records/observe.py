@@ -49,7 +49,8 @@ WITH x AS (
 )
 INSERT INTO record (kind, id, version, body, digest, provenance, connection, source_version, correlation, deleted,
     changed_at, observed_at)
-SELECT kind, id, version, body, decode(digest, 'hex'), provenance, connection, source_version, correlation, deleted, at, at
+SELECT kind, id, version, body, decode(digest, 'hex'), provenance, connection, source_version, correlation, deleted, at,
+    at
 FROM x ORDER BY kind, id
 ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, body = excluded.body, digest = excluded.digest,
     provenance = excluded.provenance, connection = excluded.connection, source_version = excluded.source_version,
@@ -59,8 +60,8 @@ ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, body = excluded
 CONFLICTS = """
 INSERT INTO ownership_conflict (kind, canonical_id, field, owner_role, connection, kept, offered)
 SELECT x.kind, x.id, x.field, x.owner_role, x.connection, x.kept, x.offered
-FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text, field text, owner_role text, connection text, kept jsonb,
-    offered jsonb)
+FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text, field text, owner_role text, connection text,
+    kept jsonb, offered jsonb)
 ON CONFLICT DO NOTHING
 """
 
@@ -111,7 +112,7 @@ async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Se
             continue
         merged, provenance, refused = _merge(each, body, before, connection, roles)
         conflicts.extend(refused)
-        digest = digest_of_record(merged, each.deleted)
+        digest = digest_of_record(merged, deleted=each.deleted)
         if before is not None and bytes(before["digest"]).hex() == digest:
             result.unchanged += 1
             continue
@@ -137,8 +138,9 @@ async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Se
         )
         before_body = None if before is None else before["body"]
         actor = each.actor or connection
-        for fact in facts.derive(each.kind, merged["id"], before_body, merged, at=_occurred(each, now), actor=actor):
-            new_facts.append(fact_row(fact, correlation, f"{connection} {each.kind} {each.vendor_id}"))
+        found = facts.derive(each.kind, merged["id"], before_body, merged, at=_occurred(each, now), actor=actor)
+        cause = f"{connection} {each.kind} {each.vendor_id}"
+        new_facts.extend(fact_row(fact, correlation, cause) for fact in found)
     if rows:
         await db.execute(WRITE_RECORDS, {"rows": as_json(rows)}, prepare=True)
     if conflicts:
@@ -249,7 +251,7 @@ def _merge(
     return merged, {name: provenance[name] for name in merged if name in provenance}, conflicts
 
 
-def digest_of_record(body: Mapping[str, Any], deleted: bool) -> str:
+def digest_of_record(body: Mapping[str, Any], *, deleted: bool) -> str:
     """What tells a changed record from an unchanged one."""
     text = orjson.dumps(body, default=str, option=orjson.OPT_SORT_KEYS) + (b"deleted" if deleted else b"")
     return hashlib.blake2b(text, digest_size=16).hexdigest()

@@ -200,7 +200,8 @@ def _plan(deal: Deal, customer: Customer, firm: Firm, translations: tuple[Transl
     contract = deal.contract
     terms_days = firm.terms[contract.billing_terms or ""] if contract is not None else 0
     parts: tuple[Milestone | ManagedService | Phase, ...] = (*milestones, *deal.services, *deal.phases)
-    codes = sorted({deal.entity_of(each) for each in parts})
+    # The lead entity first: its project is the one sales is told of.
+    codes = sorted({deal.entity_of(each) for each in parts}, key=lambda code: (code != deal.legal_entity, code))
     customer = replace(
         customer,
         entities=tuple(codes),

@@ -82,9 +82,8 @@ def _milestone(
     safe: list[Change],
     problems: list[Problem],
 ) -> None:
-    signed = milestone.change_order is not None and milestone.change_order_signed_on is not None
     if known is None:
-        _new(milestone, deal, engagement, signed, safe, problems)
+        _new(milestone, deal, engagement, safe, problems)
         return
     wanted = replace(known, name=milestone.name, amount=milestone.amount, planned_on=milestone.planned_on)
     if wanted == known:
@@ -101,7 +100,7 @@ def _milestone(
         problems.append(
             Problem("currency_changed", message, "milestones", "Restore it, or cancel and add a milestone.")
         )
-    elif wanted.amount != known.amount and not signed:
+    elif wanted.amount != known.amount and not _signed(milestone):
         message = (
             f"The amount of {known.name} went from {known.amount} to {wanted.amount} without a signed change order."
         )
@@ -112,11 +111,9 @@ def _milestone(
         safe.append(Change(known, wanted, _described(known, wanted, milestone)))
 
 
-def _new(
-    milestone: Milestone, deal: Deal, engagement: Engagement, signed: bool, safe: list[Change], problems: list[Problem]
-) -> None:
+def _new(milestone: Milestone, deal: Deal, engagement: Engagement, safe: list[Change], problems: list[Problem]) -> None:
     entity = milestone.legal_entity or deal.legal_entity or ""
-    if not signed:
+    if not _signed(milestone):
         message = f"{milestone.name} ({milestone.amount}) was added without a signed change order."
         problems.append(Problem("change_order_missing", message, "milestones", "Enter the signed change order."))
     elif engagement.project_of(entity) is None:
@@ -133,6 +130,10 @@ def _new(
             planned_on=milestone.planned_on,
         )
         safe.append(Change(None, after, f"{milestone.name} added by change order {milestone.change_order}"))
+
+
+def _signed(milestone: Milestone) -> bool:
+    return milestone.change_order is not None and milestone.change_order_signed_on is not None
 
 
 def _described(before: ScheduledMilestone, after: ScheduledMilestone, milestone: Milestone) -> str:

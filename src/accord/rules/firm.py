@@ -13,8 +13,8 @@ import pycountry
 
 @dataclass(frozen=True, slots=True)
 class LegalEntity:
-    """One legal entity: `code` is its name in every rule; `domestic_tax` the percentage on sales at home, with the label
-    that goes on the invoice; `union` the tax union it belongs to (reverse charge inside it), such as EU."""
+    """One legal entity: `code` is its name in every rule; `domestic_tax` the percentage on sales at home, with the
+    label that goes on the invoice; `union` the tax union it belongs to (reverse charge inside it), such as EU."""
 
     code: str
     name: str
@@ -102,7 +102,7 @@ def product_of(firm: Firm, given: str) -> Translation | None:
 
 
 def country_of(firm: Firm, given: str) -> Translation | None:
-    """The ISO 3166 alpha-2 code a text means: a code, an exact name of exactly one country, or a declared translation."""
+    """The ISO 3166 alpha-2 code a text means: a declared translation, a code, or the exact name of just one country."""
     declared = firm.references.get("country", {}).get(given)
     if declared is not None:
         return Translation("country", given, declared, "declared")

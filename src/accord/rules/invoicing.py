@@ -112,8 +112,8 @@ def customer_status(customer_id: str, currency: str, invoices: Sequence[Invoice]
 def collected_by(payment: Payment, invoice: Invoice, paid_before: Money) -> Money:
     """The part of the invoice's net amount that a payment collects, so that full payment collects it to the cent.
 
-    Payments pay net and tax alike; the net share of everything paid so far is rounded half up, and this payment's part is
-    the difference to the share before it.
+    Payments pay net and tax alike; the net share of everything paid so far is rounded half up, and this payment's part
+    is the difference to the share before it.
     """
 
     def net_share(paid: Money) -> Money:

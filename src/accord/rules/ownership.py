@@ -1,7 +1,8 @@
-"""Systems of record: which role owns a field of a canonical object. Declared here, overridable by the policy `ownership`.
+"""Systems of record: which role owns a field of a canonical object.
 
 CRM owns the customer's prospecting data, the opportunity and the commercial status of the contract; ERP the project,
-approvals and the accounting outcome; billing the execution of schedules, invoices, payments and disputes (vendors.md 7).
+approvals and the accounting outcome; billing the execution of schedules, invoices, payments and disputes
+(vendors.md 7).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def split_by_owner(
     allowed, refused = {}, {}
     for field, value in offered.items():
         owner = owner_of(kind, field)
-        if owner is None or owner in roles or field in ("id",):
+        if owner is None or owner in roles or field == "id":
             allowed[field] = value
         elif before.get(field) != value:
             refused[field] = value

@@ -28,7 +28,7 @@ def registration_problem(registration: TaxRegistration) -> str | None:
     try:
         module.validate(registration.number)
     except ValidationError as error:
-        return f"{registration.number!r} is not a valid tax number of {registration.country}: {error.message}"
+        return f"{registration.number!r} is not a valid tax number of {registration.country}: {error}"
     return None
 
 
