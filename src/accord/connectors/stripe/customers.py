@@ -22,7 +22,7 @@ CUSTOMER = Table(
     rows=(
         key("id"),
         own("metadata.accord_id"),
-        text("legal_name", "name", required=True, max_length=256, cut=True, access="write"),
+        text("legal_name", "name", required=True, max_length=256, cut=True),
         text("country", "address.country", max_length=2, sparse=True),
         text("email", "email", max_length=512),
     ),

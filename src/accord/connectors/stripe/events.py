@@ -20,6 +20,7 @@ from accord.connect.connector import (
     Watermark,
     Webhook,
 )
+from accord.connect.failures import AnswerUnreadable
 from accord.connect.session import Session
 from accord.connect.signature import REFUSED, STALE, hmac_matches, is_stale, secrets_named
 from accord.connect.wire import read_json
@@ -106,10 +107,17 @@ def _mark(created: int) -> str:
 
 
 async def _read(session: Session, events: Sequence[Json], get: GetMany) -> tuple[Observed, ...]:
-    items = [item for event in events for item in arrival(event).items]
+    items = [item for event in events for item in _items(event)]
     again = dict.fromkeys(item.vendor_id for item in items if isinstance(item, Pointer))
     read_again = await get(session, list(again)) if again else ()
     return (*(item for item in items if isinstance(item, Observed)), *read_again)
+
+
+def _items(event: Json) -> tuple[Observed | Pointer, ...]:
+    try:
+        return arrival(event).items
+    except (KeyError, TypeError, AttributeError) as error:
+        raise AnswerUnreadable(f"the event {event.get('id')} has not Stripe's shape: {error}") from error
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: Mapping[str, Any], now: datetime) -> Refusal | None:

@@ -129,7 +129,9 @@ async def _drop(steps: Steps, draft: Json) -> None:
 async def _finish(steps: Steps, invoice_id: str) -> Outcome:
     try:
         invoice = await steps.post("finalize", f"invoices/{invoice_id}/finalize")
-    except Refused:
+    except Refused as refused:
+        if _is_gone(refused.outcome):
+            raise Spent from None
         invoice = await read(steps.session, f"invoices/{invoice_id}")
         if invoice["status"] not in FINAL:
             raise

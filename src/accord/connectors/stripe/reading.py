@@ -7,7 +7,7 @@ invoice, so their events are only pointers: they are read again together with it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,33 +53,61 @@ def id_of(invoice: Json) -> str:
 
 def observed_invoice(invoice: Json, at: int) -> Observed:
     """An invoice of ours as it stood `at` (Unix seconds by Stripe's clock)."""
-    currency, details, labels = invoice["currency"], subscription_of(invoice), labels_of(invoice)
-    own_id = id_of(invoice)
-    net, gross = money_of(invoice["total_excluding_tax"], currency), money_of(invoice["total"], currency)
-    finalized = invoice["status_transitions"]["finalized_at"]
-    body: dict[str, Any] = {
-        "legal_entity": "",
-        **{name: labels[name] for name in LABELS if name in labels},
-        "currency": currency.upper(),
-        "lines": [_line(line, own_id, by_subscription=details is not None) for line in invoice["lines"]["data"]],
-        "net": to_plain(net),
-        "tax": to_plain(gross - net),
-        "gross": to_plain(gross),
-        "paid": to_plain(money_of(invoice["amount_paid"], currency)),
-        "origin": "subscription" if details else labels.get("origin", "milestone"),
-        "number": invoice["number"],
-        "billing_ref": invoice["id"],
-        "status": invoice["status"],
-        "issued_on": day_of(finalized) if finalized else None,
-        "due_on": day_of(invoice["due_date"]) if invoice["due_date"] else None,
-    }
+    own_id, details, labels = id_of(invoice), subscription_of(invoice), labels_of(invoice)
+    body, problems = _gathered(
+        {
+            "currency": lambda: invoice["currency"].upper(),
+            "lines": lambda: [_line(line, own_id, of_period=details is not None) for line in invoice["lines"]["data"]],
+            "net": lambda: _amount(invoice, "total_excluding_tax"),
+            "tax": lambda: _tax(invoice),
+            "gross": lambda: _amount(invoice, "total"),
+            "paid": lambda: _amount(invoice, "amount_paid"),
+            "number": lambda: invoice["number"],
+            "status": lambda: invoice["status"],
+            "issued_on": lambda: _day_or_none(invoice["status_transitions"]["finalized_at"]),
+            "due_on": lambda: _day_or_none(invoice["due_date"]),
+        }
+    )
+    body |= {name: labels[name] for name in LABELS if name in labels}
+    body.setdefault("legal_entity", "")
+    body["billing_ref"] = invoice["id"]
+    body["origin"] = "subscription" if details else labels.get("origin", "milestone")
     if details is not None:
         body["subscription_id"] = labels.get("accord_id") or details["subscription"]
     links = {} if "customer_id" in labels else {"customer_id": ("customer", str(invoice["customer"]))}
-    return Observed("invoice", str(invoice["id"]), _version(invoice, at), body, own_id, links)
+    version = _version(invoice, at)
+    return Observed("invoice", str(invoice["id"]), version, body, own_id, links, problems=problems)
 
 
-def _line(line: Json, invoice_id: str, *, by_subscription: bool) -> dict[str, Any]:
+def _gathered(fields: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The fields that can be read, and why the others cannot: all problems of an object at once."""
+    body: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, value in fields.items():
+        try:
+            body[name] = value()
+        except KeyError as missing:
+            problems.append(f"{name}: Stripe's {missing} is not in the record; was it renamed or removed?")
+        except (AttributeError, TypeError, ValueError) as unfit:
+            problems.append(f"{name}: {unfit}")
+    return body, tuple(problems)
+
+
+def _amount(record: Json, field: str) -> dict[str, Any]:
+    found: dict[str, Any] = to_plain(money_of(record[field], record["currency"]))
+    return found
+
+
+def _tax(invoice: Json) -> dict[str, Any]:
+    found: dict[str, Any] = to_plain(money_of(invoice["total"] - invoice["total_excluding_tax"], invoice["currency"]))
+    return found
+
+
+def _day_or_none(at: int | None) -> str | None:
+    return None if at is None else day_of(at)
+
+
+def _line(line: Json, invoice_id: str, *, of_period: bool) -> dict[str, Any]:
     labels = line["metadata"] or {}
     taxes = line["taxes"] or ()
     inclusive = sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == "inclusive")
@@ -90,7 +118,7 @@ def _line(line: Json, invoice_id: str, *, by_subscription: bool) -> dict[str, An
         "net": to_plain(money_of(line["amount"] - inclusive, line["currency"])),
         "tax": to_plain(money_of(sum(tax["amount"] for tax in taxes), line["currency"])),
     }
-    if by_subscription:
+    if of_period:
         found["service_from"] = day_of(line["period"]["start"])
         found["service_to"] = day_of(line["period"]["end"] - 1)
     return found
@@ -98,13 +126,10 @@ def _line(line: Json, invoice_id: str, *, by_subscription: bool) -> dict[str, An
 
 def _version(invoice: Json, at: int) -> str:
     """A time that sorts as text: the second, and behind it how far the invoice has come."""
-    done = (
-        invoice["amount_paid"]
-        + invoice["pre_payment_credit_notes_amount"]
-        + invoice["post_payment_credit_notes_amount"]
-    )
-    share = min(99_999, done * 99_999 // max(1, abs(invoice["total"])))
-    return _instant(at, RANK[invoice["status"]] * 100_000 + share)
+    progress = ("amount_paid", "pre_payment_credit_notes_amount", "post_payment_credit_notes_amount")
+    done = sum(int(invoice.get(name) or 0) for name in progress)
+    share = min(99_999, done * 99_999 // max(1, abs(int(invoice.get("total") or 0))))
+    return _instant(at, RANK.get(str(invoice.get("status")), 0) * 100_000 + share)
 
 
 def _instant(at: int, microseconds: int = 0) -> str:
@@ -155,14 +180,16 @@ async def get_payments(session: Session, vendor_ids: Sequence[str]) -> list[Obse
 
 
 def _payment(payment: Json) -> Observed:
-    paid_at, how = payment["status_transitions"]["paid_at"], payment["payment"]
-    body = {
-        "invoice_id": id_of(payment["invoice"]),
-        "amount": to_plain(money_of(payment["amount_paid"], payment["currency"])),
-        "received_on": day_of(paid_at),
-        "reference": how[how["type"]],
-    }
-    return Observed("payment", str(payment["id"]), _instant(paid_at), body)
+    paid_at = payment["status_transitions"]["paid_at"]
+    body, problems = _gathered(
+        {
+            "invoice_id": lambda: id_of(payment["invoice"]),
+            "amount": lambda: _amount(payment, "amount_paid"),
+            "received_on": lambda: day_of(paid_at),
+            "reference": lambda: payment["payment"][payment["payment"]["type"]],
+        }
+    )
+    return Observed("payment", str(payment["id"]), _instant(paid_at), body, problems=problems)
 
 
 def failure_id(invoice: Json) -> str:
@@ -184,16 +211,19 @@ async def get_failures(session: Session, vendor_ids: Sequence[str]) -> list[Obse
 
 def _failure(invoice: Json, vendor_id: str) -> Observed:
     intents = [row["payment"].get("payment_intent") for row in invoice["payments"]["data"]]
-    errors = [intent["last_payment_error"] for intent in intents if intent and intent.get("last_payment_error")]
-    latest = max(intents, key=lambda intent: intent["created"] if intent else 0, default=None)
-    at = latest["created"] if latest else invoice["created"]
-    body = {
-        "invoice_id": id_of(invoice),
-        "amount": to_plain(money_of(invoice["amount_remaining"], invoice["currency"])),
-        "failed_on": day_of(at),
-        "reason": (errors[0].get("decline_code") or errors[0].get("code")) if errors else None,
-    }
-    return Observed("payment_failure", vendor_id, _instant(at), body, canonical_id("payment", "failure", vendor_id))
+    tried = [intent for intent in intents if intent and intent.get("last_payment_error")]
+    error = tried[0]["last_payment_error"] if tried else {}
+    at = max((intent["created"] for intent in tried), default=invoice["created"])
+    body, problems = _gathered(
+        {
+            "invoice_id": lambda: id_of(invoice),
+            "amount": lambda: _amount(invoice, "amount_remaining"),
+            "failed_on": lambda: day_of(at),
+            "reason": lambda: error.get("decline_code") or error.get("code"),
+        }
+    )
+    own_id = canonical_id("payment", "failure", vendor_id)
+    return Observed("payment_failure", vendor_id, _instant(at), body, own_id, problems=problems)
 
 
 async def get_disputes(session: Session, vendor_ids: Sequence[str]) -> list[Observed]:
@@ -217,11 +247,13 @@ async def get_disputes(session: Session, vendor_ids: Sequence[str]) -> list[Obse
 def _dispute(dispute: Json, invoice: Json) -> Observed:
     status = DISPUTE_STATUS.get(dispute["status"], "open")
     rank = 2 if status != "open" else 1 if "review" in dispute["status"] else 0
-    body = {
-        "invoice_id": id_of(invoice),
-        "amount": to_plain(money_of(dispute["amount"], dispute["currency"])),
-        "reason": dispute["reason"],
-        "status": status,
-        "opened_on": day_of(dispute["created"]),
-    }
-    return Observed("dispute", str(dispute["id"]), _instant(dispute["created"], rank), body)
+    body, problems = _gathered(
+        {
+            "invoice_id": lambda: id_of(invoice),
+            "amount": lambda: _amount(dispute, "amount"),
+            "reason": lambda: dispute["reason"],
+            "status": lambda: status,
+            "opened_on": lambda: day_of(dispute["created"]),
+        }
+    )
+    return Observed("dispute", str(dispute["id"]), _instant(dispute["created"], rank), body, problems=problems)

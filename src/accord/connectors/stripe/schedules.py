@@ -28,7 +28,7 @@ SCHEDULED_MILESTONE = Table(
     rows=(
         key("id"),
         own("metadata.accord_id"),
-        text("name", "name", required=True, max_length=250, cut=True, access="write"),
+        text("name", "name", required=True, max_length=250, cut=True),
         money(
             "amount", "default_price_data.unit_amount", currency_at="default_price_data.currency", required=True,
             minor=True, minor_decimals=DIFFERENT, lower=True,
@@ -45,13 +45,13 @@ RECURRING_SCHEDULE = Table(
     rows=(
         key("id"),
         own("metadata.accord_id"),
-        text("name", "name", required=True, max_length=250, cut=True, access="write"),
+        text("name", "name", required=True, max_length=250, cut=True),
         money(
             "monthly", "default_price_data.unit_amount", currency_at="default_price_data.currency", required=True,
             minor=True, minor_decimals=DIFFERENT, lower=True,
         ),
-        link("tax_rate_id", "default_tax_rate", kind="tax_rate", access="write"),
-        link("customer_id", "customer", kind="customer", access="write", required=True),
+        link("tax_rate_id", "default_tax_rate", kind="tax_rate", sparse=True),
+        link("customer_id", "customer", kind="customer", required=True),
         text("engagement_id", "metadata.engagement_id", required=True),
         text("legal_entity", "metadata.legal_entity", required=True),
     ),

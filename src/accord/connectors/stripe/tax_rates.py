@@ -17,7 +17,7 @@ TAX_RATE = Table(
     rows=(
         key("id"),
         own("metadata.accord_id"),
-        text("label", "display_name", required=True, max_length=50, cut=True, access="write"),
+        text("label", "display_name", required=True, max_length=50, cut=True),
         text("country", "country", required=True, max_length=2),
         decimal("percentage", "percentage", required=True),
         text("kind", "metadata.kind", required=True),
