@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The first process makes the home of the run; the workers it starts inherit it by name."""
     for name in [name for name in os.environ if name.startswith("ACCORD_") and not name.startswith("ACCORD_TEST_")]:
         # A developer's own settings must not decide what a test sees.
-        if name != "ACCORD_CHROMIUM":
+        if name not in ("ACCORD_CHROMIUM", "ACCORD_SHARED_DATA"):
             del os.environ[name]
     if not hasattr(config, "workerinput"):
         os.environ[RUN_HOME] = tempfile.mkdtemp(prefix="accord-test-")
