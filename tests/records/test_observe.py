@@ -76,3 +76,12 @@ async def test_a_system_that_does_not_own_a_field_opens_a_conflict(pool: Pool) -
 async def test_what_cannot_be_read_travels_with_the_deal(pool: Pool) -> None:
     await see(pool, replace(WON, problems=("amount: 'ten' is not a number",)))
     assert await rows(pool, "SELECT body -> 'unreadable' FROM record") == [(["amount: 'ten' is not a number"],)]
+
+
+async def test_two_changes_in_one_second_are_two_facts(pool: Pool) -> None:
+    """A process is started for each: vendors date to the second."""
+    await see(pool, WON)
+    await see(pool, replace(WON, body={**WON.body, "name": "Renamed"}))
+    await see(pool, replace(WON, body={**WON.body, "name": "Renamed again"}))
+    found = await rows(pool, "SELECT payload -> 'record_version' FROM event WHERE type = 'deal.changed' ORDER BY seq")
+    assert found == [(2,), (3,)]

@@ -58,7 +58,8 @@ class World:
 
     async def happen(self, vendor: str, action: str, **arguments: Any) -> Any:
         """Let something happen at a vendor (approve a milestone, pay an invoice, shift its clock ...)."""
-        return await self._admin("POST", vendor, f"actions/{action}", arguments)
+        told = await self._admin("POST", vendor, f"actions/{action}", arguments)
+        return told["result"]
 
     async def fault(self, vendor: str, **fault: Any) -> None:
         """Let a vendor misbehave."""

@@ -30,7 +30,7 @@ from accord.rules.changes import Change, Changes, compare
 
 @process(
     starts_on=(events.DEAL_CHANGED, events.DEAL_REOPENED),
-    one_per=lambda fact: f"{fact.subject} {fact.type} {fact.occurred_at}",
+    one_per=lambda fact: f"{fact.subject} {fact.payload['record_version']}",
     priority=Priority.CUSTOMER,
 )
 async def contract_change(changed: Fact) -> dict[str, object]:

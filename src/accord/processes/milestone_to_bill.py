@@ -175,7 +175,7 @@ async def _same_money(invoice: Invoice, done: Done) -> None:
 
 @process(
     starts_on=events.MILESTONE_UNAPPROVED,
-    one_per=lambda fact: f"{fact.subject} {fact.occurred_at}",
+    one_per=lambda fact: f"{fact.subject} {fact.payload['record_version']}",
     priority=Priority.REVENUE,
 )
 async def milestone_withdrawn(withdrawn: Fact) -> dict[str, object]:

@@ -20,7 +20,7 @@ from accord.engine.shell import Connection
 from accord.engine.turning import fact_row
 from accord.model.identity import canonical_id
 from accord.rules import facts
-from accord.rules.ownership import split_by_owner
+from accord.rules.ownership import owner_of, split_by_owner
 
 KNOWN_IDS = """
 SELECT c.kind, c.vendor_id, c.canonical_id
@@ -95,10 +95,10 @@ class Applied:
 async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Sequence[Seen], now: datetime) -> Applied:
     """Apply a batch from one connection inside the caller's transaction."""
     result = Applied()
-    seen = _newest(seen)
     if not seen:
         return result
     ids = await _identify(db, connection, seen)
+    seen = _newest(seen, ids)
     bodies = [_body(each, ids) for each in seen]
     current = await _current(db, [(each.kind, body["id"]) for each, body in zip(seen, bodies, strict=True)])
     correlations = await _correlations(db, bodies)
@@ -139,6 +139,8 @@ async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Se
         before_body = None if before is None else before["body"]
         actor = each.actor or connection
         found = facts.derive(each.kind, merged["id"], before_body, merged, at=_occurred(each, now), actor=actor)
+        for fact in found:
+            fact.payload["record_version"] = version  # two changes in one second are two facts
         cause = f"{connection} {each.kind} {each.vendor_id}"
         new_facts.extend(fact_row(fact, correlation, cause) for fact in found)
     if rows:
@@ -150,11 +152,11 @@ async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Se
     return result
 
 
-def _newest(seen: Sequence[Seen]) -> list[Seen]:
-    """One observation per object: the newest of the batch."""
+def _newest(seen: Sequence[Seen], ids: Mapping[tuple[str, str], str]) -> list[Seen]:
+    """One observation per object: the newest of the batch, whether or not the vendor's object bears our id by then."""
     best: dict[tuple[str, str], Seen] = {}
     for each in seen:
-        about = (each.kind, each.canonical_id or each.vendor_id)
+        about = (each.kind, each.canonical_id or ids[each.kind, each.vendor_id])
         if about not in best or best[about].version <= each.version:
             best[about] = each
     return list(best.values())
@@ -241,7 +243,7 @@ def _merge(
             "kind": each.kind,
             "id": body["id"],
             "field": name,
-            "owner_role": "",
+            "owner_role": owner_of(each.kind, name) or "",
             "connection": connection,
             "kept": before["body"].get(name),
             "offered": value,
