@@ -342,6 +342,11 @@ class Worker:
         turn.journal = [row for row in turn.journal if row["process_id"] not in ended or row["value"] is not None]
 
     async def _write(self, connection: Connection, turn: Turn, written: _Written) -> None:
+        # Crosswalk before records, each in the order of ids: as `records.observe` does, or the two would deadlock.
+        links = [row for row in turn.finished if row["vendor_id"] is not None]
+        if links:
+            links.sort(key=lambda row: (row["canonical_id"], row["kind"], row["connection"]))
+            await connection.execute(statements.LINK, {"rows": as_json(links)}, prepare=True)
         if turn.kept:
             await self._knowledge.keep(connection, turn.kept, self._now())
         if turn.posts:
@@ -364,8 +369,6 @@ class Worker:
             if values:
                 await connection.execute(statement, {"ids": values, "worker": self._lease.worker_id}, prepare=True)
 
-        links = [row for row in turn.finished if row["vendor_id"] is not None]
-        await rows(statements.LINK, sorted(links, key=lambda row: (row["canonical_id"], row["kind"], row["connection"])))
         await rows(statements.DEFER_EFFECTS, turn.deferred)
         await rows(statements.ENTER_WAITING, turn.deferred)
         await rows(statements.RECORD_ATTEMPTS, turn.attempts)
