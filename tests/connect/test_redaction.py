@@ -92,6 +92,14 @@ def test_a_redaction_learns_and_shows_nothing_of_it() -> None:
     assert "token" not in repr(redaction)
 
 
+def test_tokens_of_long_ago_are_forgotten_and_what_it_began_with_is_not() -> None:
+    """A worker runs for months and buys a token an hour."""
+    redaction = Redaction(["the-private-key"])
+    for number in range(100):
+        redaction.learn(f"token-{number:04}", f"token-{number:04}")
+    assert redaction.text("token-0001 token-0099 the-private-key") == f"token-0001 {HIDDEN} {HIDDEN}"
+
+
 def test_every_text_in_credentials_is_a_secret() -> None:
     found = secret_values({"a": "one", "b": {"c": ["two", {"d": "three"}]}, "n": 4})
     assert sorted(found) == ["one", "three", "two"]

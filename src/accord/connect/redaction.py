@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, quote_plus
 
@@ -12,6 +13,8 @@ HIDDEN = "[hidden]"
 
 # Shorter values appear by accident in ordinary text ("1", "US"); hiding them would hide the text.
 _SHORTEST_SECRET = 6
+# A worker that runs for months buys thousands of tokens; those of the last days are the ones that can still be seen.
+_TOKENS_KEPT = 64
 
 # Text that is a secret by its looks, whether or not we knew it: the forms the vendors of vendors.md 1 to 5 hand out.
 _LOOKS_SECRET = re.compile(
@@ -37,23 +40,22 @@ _NAMED_SECRET = re.compile(
 class Redaction:
     """The secrets of one connection. `text` is safe to show; `learn` adds what became known later (tokens)."""
 
-    __slots__ = ("_known", "_pattern")
+    __slots__ = ("_first", "_later", "_pattern")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._known: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
-        self.learn(*secrets)
+        self._first = frozenset(secrets)
+        self._later: deque[str] = deque(maxlen=_TOKENS_KEPT)
+        self._pattern = _pattern(self._first)
 
     def __repr__(self) -> str:
-        return f"Redaction({len(self._known)} known)"
+        return f"Redaction({len(self._first) + len(self._later)} known)"
 
     def learn(self, *secrets: str) -> None:
         """Hide these values from now on, also percent-encoded, in JSON text and in base64."""
-        fresh = {form for secret in secrets for form in _forms(secret)} - self._known
-        if fresh:
-            self._known |= fresh
-            longest_first = sorted(self._known, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        unheard = [each for each in secrets if each not in self._first and each not in self._later]
+        if unheard:
+            self._later.extend(unheard)
+            self._pattern = _pattern([*self._first, *self._later])
 
     def text(self, text: str) -> str:
         """The same text without any secret known or looking like one."""
@@ -74,6 +76,11 @@ def secret_values(credentials: Mapping[str, object]) -> list[str]:
         elif isinstance(value, list | tuple):
             found.extend(secret_values(dict(enumerate(value))))  # type: ignore[arg-type]
     return found
+
+
+def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    forms = {form for secret in secrets for form in _forms(secret)}
+    return re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
 
 
 def _forms(secret: str) -> set[str]:
