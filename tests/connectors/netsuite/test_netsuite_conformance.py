@@ -123,9 +123,11 @@ async def bench(state_dir: Path, request: pytest.FixtureRequest) -> AsyncIterato
     seeds.invoice()
     async with serve([simulator], state_dir=state_dir) as running:
         served = running["netsuite"]
-        reading = ReadCase(kind="milestone_approval", seed=seeds.approvals, change=seeds.approve, many=75,
-                           next_page=r"id > \d+",
-                           rename={"object": "projectTask", "field": "custevent_milestone_approved", "to": "custevent_ok"})  # fmt: skip
+        renamed = {"object": "projectTask", "field": "custevent_milestone_approved", "to": "custevent_ok"}
+        reading = ReadCase(
+            kind="milestone_approval", seed=seeds.approvals, change=seeds.approve, many=75,
+            next_page=r"id > \d+", rename=renamed,
+        )  # fmt: skip
         yield Bench(
             connector=CONNECTOR,
             connection=connection_to(served, page_size=25, auth=request.param),

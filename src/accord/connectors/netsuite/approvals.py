@@ -95,9 +95,9 @@ def _zone(session: Session) -> ZoneInfo:
 
 def _behind(session: Session, at: str) -> str:
     """The watermark less the overlap, and less what the account's clock was put back by in the last hours."""
-    now = session.now().astimezone(_zone(session))
-    offsets = [(now - timedelta(hours=hours)).utcoffset() for hours in (3, 0)]
-    back = max(timedelta(0), (offsets[0] or timedelta(0)) - (offsets[1] or timedelta(0)))
+    moments = [(session.now() - timedelta(hours=hours)).astimezone(_zone(session)) for hours in (3, 0)]
+    before, after = (each.utcoffset() or timedelta(0) for each in moments)
+    back = max(timedelta(0), before - after)
     overlap = timedelta(seconds=float(session.config.get("overlap_seconds") or OVERLAP_SECONDS))
     return (datetime.fromisoformat(at) - overlap - back).isoformat(" ")
 

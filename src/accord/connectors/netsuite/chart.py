@@ -68,7 +68,7 @@ async def _drawn(session: Session) -> Chart:
 
 
 def table_of(session: Session, table: Table) -> Table:
-    """The mapping with the firm's own field names, `{"fields": {"task": {"amount": "custevent_price"}}}` in the settings."""
+    """The mapping with the firm's own names, `{"fields": {"task": {"amount": "custevent_price"}}}` in the settings."""
     names: dict[str, Any] = (session.config.get("fields") or {}).get(table.kind) or {}
     if not names:
         return table

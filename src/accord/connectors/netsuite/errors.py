@@ -1,4 +1,4 @@
-"""What NetSuite's errors mean for us: `{"o:errorDetails": [{"o:errorCode", detail, "o:errorPath"}]}` (vendors.md 2.5)."""
+"""What NetSuite's errors mean: `{"o:errorDetails": [{"o:errorCode", detail, "o:errorPath"}]}` (vendors.md 2.5)."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ class Governance:
 
     def __init__(self, limit: int = 5, *, code: str = "CONCURRENCY_LIMIT_EXCEEDED", answer: str = "too_many") -> None:
         self.limit, self.code, self.answer = limit, code, answer
+        self.slow_seconds = SLOW_REFUSAL_SECONDS
         self.under_way = 0
         self.most = 0
         self.refused = 0
@@ -42,5 +43,5 @@ class Governance:
     def _refusal(self) -> Response:
         if self.answer == "slow_login":
             late = login_refused().response()
-            return Response(late.status, late.body, late.headers, service_seconds=SLOW_REFUSAL_SECONDS)
+            return Response(late.status, late.body, late.headers, service_seconds=self.slow_seconds)
         return Refused(429, self.code, TOO_MANY).response()

@@ -91,7 +91,8 @@ def refresh_sandbox(simulator: NetSuiteSimulator, _: Arguments) -> Any:
 
 
 def set_concurrency(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
-    """`{limit?, code?, answer?}`: how many requests at once, the code of the 429, and `too_many` or `slow_login`."""
+    """`{limit?, code?, answer?, slow_seconds?}`: how many requests at once, the code of the 429, `too_many` or
+    `slow_login`, and how late the latter comes."""
     governance = simulator.governance
     governance.limit = int(arguments.get("limit") or governance.limit)
     governance.code = str(arguments.get("code") or governance.code)
@@ -99,6 +100,7 @@ def set_concurrency(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
     if answer not in ("too_many", "slow_login"):
         raise ValueError("answer: one of too_many, slow_login is expected.")
     governance.answer = answer
+    governance.slow_seconds = float(arguments.get("slow_seconds", governance.slow_seconds))
     return {"limit": governance.limit, "code": governance.code, "answer": governance.answer}
 
 
