@@ -11,13 +11,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from accord.connect.answer import Answer
 from accord.connect.auth import NoAuth, StaticBearer, TokenGrant, client_credentials
+from accord.connect.authenticator import Outgoing
 from accord.connect.conformance.watch import WatchedSlots
 from accord.connect.errortable import ErrorTable, Then, VendorError
 from accord.connect.failures import Refused
+from accord.connect.registry import open_session
 from accord.connect.session import (
     AccessRefused,
     AnswerLost,
@@ -30,9 +34,16 @@ from accord.connect.session import (
     Session,
     outcome_of,
 )
+from accord.connect.store import Connection
+from accord.connect.transport import ConnectionDropped, Sending
 from accord.engine.outcomes import Committed, Misconfigured, Rejected, Transient, Unknown
+from accord.sandbox.kit.faults import Fault
+from accord.sandbox.kit.simulator import Request
+from tests.connect.rolodex import CLIENT, Rolodex
+from tests.connect.rolodex_bench import connector_of_the_page
 from tests.connect.wild_server import Asked, Reply, Wild, wild_server
 
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KEY = "sk_test_very_secret_key"
 ERRORS = ErrorTable(
     read=lambda body: (VendorError(body["code"], body["message"]),),
@@ -444,6 +455,42 @@ async def test_the_vendor_may_name_the_host_to_use(wild: Wild, opened: Callable[
 async def test_calls_without_credentials(wild: Wild, opened: Callable[..., Session]) -> None:
     assert (await opened(authenticator=NoAuth()).call("GET", "/")).ok
     assert "authorization" not in wild.asked[0].headers
+
+
+class InProcess:
+    """A simulator in the same process, as the deterministic simulation drives it: no socket, no time."""
+
+    def __init__(self, rolodex: Rolodex) -> None:
+        self.rolodex = rolodex
+
+    async def send(self, request: Outgoing, sending: Sending, timeout_seconds: float) -> Answer:
+        sending.begin()
+        parts = urlsplit(request.url)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        asked = Request(request.method, parts.path, tuple(parse_qsl(parts.query)), headers, request.body or b"")
+        if self.rolodex.faults.take(asked, "lose_answer"):
+            self.rolodex.handle(asked)
+            raise ConnectionDropped("lost on demand")
+        answered = self.rolodex.handle(asked)
+        return Answer(answered.status, answered.headers, answered.body)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_simulator_in_the_same_process_serves_without_a_socket() -> None:
+    """The same session and connector as over HTTPS, so that one seed can replay what a network would do."""
+    rolodex = Rolodex()
+    connection = Connection("cards", "rolodex", {"base_url": "https://rolodex"}, {**CLIENT})
+    session = open_session(connection, now=lambda: NOW, table=connector_of_the_page(), wire=InProcess(rolodex))
+    assert await connector_of_the_page().check(session) == "connected as the front desk"
+    rolodex.faults.add(Fault("lose_answer", method="PUT"))
+    lost = await session.outcome(session.call("PUT", "/customers/ref:CUS-1", json={"name": "Ada"}))
+    assert isinstance(lost, Unknown)
+    assert rolodex.held("CUS-1") == 1
+    session.may_send = lambda: False
+    with pytest.raises(NotSent):
+        await session.call("GET", "/me")
 
 
 def test_every_failure_has_an_outcome() -> None:

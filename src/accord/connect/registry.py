@@ -18,6 +18,7 @@ from accord.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from accord.connect.session import CallRecord, Session
+    from accord.connect.transport import Wire
 
 _PACKAGE = "accord.connectors"
 
@@ -66,6 +67,7 @@ def open_session(
     may_send: Callable[[], bool] = lambda: True,
     on_call: Callable[[CallRecord], None] | None = None,
     make: type[Session] | None = None,
+    wire: Wire | None = None,
 ) -> Session:
     """A session for a stored connection; the caller closes it.
 
@@ -91,6 +93,7 @@ def open_session(
         slots=slots,
         may_send=may_send,
         on_call=on_call,
+        wire=wire,
     )
 
 

@@ -34,7 +34,7 @@ from accord.connect.failures import (
 from accord.connect.paths import path_template
 from accord.connect.redaction import Redaction
 from accord.connect.slots import Slots, Unlimited
-from accord.connect.transport import ConnectionDropped, Sending, Transport
+from accord.connect.transport import ConnectionDropped, Sending, Transport, Wire
 from accord.connect.wire import write_form, write_json, write_query
 from accord.engine.outcomes import Committed, Misconfigured, Outcome, Rejected, Transient, Unknown
 
@@ -93,6 +93,7 @@ class Session:
         may_send: Callable[[], bool] = lambda: True,
         on_call: Callable[[CallRecord], None] | None = None,
         max_answer_bytes: int = 64_000_000,
+        wire: Wire | None = None,
     ) -> None:
         self.connection = connection
         self.config: Mapping[str, Any] = config or {}
@@ -105,7 +106,7 @@ class Session:
         self._redaction = Redaction([*secrets, *authenticator.secrets()])
         self.may_send = may_send
         self._on_call = on_call
-        self._transport = Transport(_trust(self.config.get("ca_file")), max_answer_bytes)
+        self._wire = wire or Transport(_trust(self.config.get("ca_file")), max_answer_bytes)
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,7 +116,7 @@ class Session:
 
     async def close(self) -> None:
         """Close every connection; calls still open end as AnswerLost."""
-        await self._transport.close()
+        await self._wire.close()
 
     @property
     def base_url(self) -> str:
@@ -247,7 +248,7 @@ class Session:
         answer: Answer | None = None
         failed: CallFailed | None = None
         try:
-            answer = await self._transport.send(request, sending, timeout_seconds)
+            answer = await self._wire.send(request, sending, timeout_seconds)
         except CallFailed as error:
             failed = error
         except (aiohttp.ClientError, OSError, ValueError) as error:

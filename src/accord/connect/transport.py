@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from yarl import URL
@@ -23,20 +23,37 @@ from accord.connect.failures import AnswerUnreadable
 class Sending:
     """One attempt: whether its first byte may be out, and whether it went over a connection used before."""
 
-    __slots__ = ("begun", "last_look", "reused")
+    __slots__ = ("_last_look", "begun", "reused")
 
     def __init__(self, last_look: Callable[[], None]) -> None:
-        self.last_look = last_look
+        self._last_look = last_look
         self.begun = False
         self.reused = False
+
+    def begin(self) -> None:
+        """To be called just before the first byte: raises NotSent when nothing may be sent any more."""
+        self._last_look()
+        self.begun = True
 
 
 class ConnectionDropped(aiohttp.ClientConnectionError):
     """The connection went away under a request; `reused` connections may have been closed before we wrote."""
 
 
+class Wire(Protocol):
+    """What a session sends over: HTTPS below, or a simulator in the same process for the deterministic simulation.
+
+    `send` calls `sending.begin()` before anything can reach the vendor, raises ConnectionDropped or TimeoutError for an
+    answer that does not come, and follows no redirect.
+    """
+
+    async def send(self, request: Outgoing, sending: Sending, timeout_seconds: float) -> Answer: ...
+
+    async def close(self) -> None: ...
+
+
 class Transport:
-    """One HTTP client for one connection. It is made at the first call, inside the running loop."""
+    """The real one: one HTTP client for one connection. It is made at the first call, inside the running loop."""
 
     def __init__(self, trust: ssl.SSLContext, max_answer_bytes: int) -> None:
         self._trust = trust
@@ -112,6 +129,4 @@ async def _reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -
 
 async def _about_to_write(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
     """Aiohttp announces the headers before it writes them: the last moment at which nothing is out yet."""
-    sending: Sending = context.trace_request_ctx
-    sending.last_look()
-    sending.begun = True
+    context.trace_request_ctx.begin()
