@@ -29,10 +29,10 @@ from accord.sandbox.salesforce.refusals import Refused, invalid_session, method_
 from accord.sandbox.salesforce.resources import Resources
 from accord.sandbox.salesforce.rules import Rules
 from accord.sandbox.salesforce.setup import populate
-from accord.sandbox.salesforce.tokens import Tokens
+from accord.sandbox.salesforce.tokens import LOGIN_HOSTS, Tokens
 
 API_VERSION = "67.0"
-_VERSIONS = tuple(range(50, 69))  # Winter '27 is 68.0 (vendors.md 1.1)
+_VERSIONS = tuple(range(41, 69))  # Winter '27 is 68.0 (vendors.md 1.1)
 _ADDRESS = re.compile(r"/services/data/v(\d+)\.0(?:/(.*))?")
 _LONGEST_TARGET = 16_384  # characters of a request line; the vendor answers 414 beyond
 _STATUS_CODES = {401: "INVALID_SESSION_ID", 403: "REQUEST_LIMIT_EXCEEDED", 500: "UNKNOWN_EXCEPTION"}
@@ -116,7 +116,9 @@ class SalesforceSimulator:
 
     def _answer(self, request: Request) -> Reply:
         """One request, one transaction."""
-        base_url = f"https://{request.host}"
+        # Who logs in at the login host is sent on to the org's own.
+        at_login = request.host.split(":")[0] in LOGIN_HOSTS
+        base_url = self.outbound.base_url if at_login else f"https://{request.host}"
         try:
             if len(request.raw_target) > _LONGEST_TARGET:
                 return Reply(414, b"URI Too Long", {"content-type": "text/html"})

@@ -141,10 +141,10 @@ class Tokens:
             raise TokenRefused("invalid_client_id", "client identifier invalid")
         if claims.get("aud") not in (*(f"https://{host}" for host in LOGIN_HOSTS), base_url):
             raise TokenRefused("invalid_grant", "audience is invalid")
-        expires = claims.get("exp")
+        expires = _seconds(claims.get("exp"))
         now = self._wall.now().timestamp()
         latest = now + (_LONGEST_ASSERTION + _SKEW).total_seconds()
-        if not isinstance(expires, int | float) or not now <= expires <= latest:
+        if expires is None or not now <= expires <= latest:
             raise TokenRefused("invalid_grant", "expired authorization code")
         if claims.get("sub") != self.user["Username"]:
             raise TokenRefused("invalid_grant", "user hasn't approved this consumer")
@@ -186,6 +186,14 @@ class Tokens:
 
     def _noise(self, length: int, letters: str = ascii_letters + digits) -> str:
         return "".join(self._random.choices(letters, k=length))
+
+
+def _seconds(value: Any) -> float | None:
+    """Epoch seconds; simple-salesforce sends them as text and is understood."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _basic(authorization: str) -> tuple[str, str]:
