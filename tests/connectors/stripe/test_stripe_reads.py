@@ -11,13 +11,9 @@ import stripe
 
 from accord.connect.connector import Arrival, Observed, Pointer, Watermark
 from accord.connect.intake import Accepted, receive
-from accord.connect.laws import hold
 from accord.connectors.stripe import CONNECTOR, register_webhook
-from accord.connectors.stripe.customers import CUSTOMER
 from accord.connectors.stripe.events import WANTED, WEBHOOK, translate
 from accord.connectors.stripe.minor_units import money_of, units_of
-from accord.connectors.stripe.schedules import RECURRING_SCHEDULE, SCHEDULED_MILESTONE
-from accord.connectors.stripe.tax_rates import TAX_RATE
 from accord.model.billing import Dispute, Invoice, Payment, PaymentFailure
 from accord.model.identity import canonical_id
 from accord.model.money import Money
@@ -271,13 +267,6 @@ def test_an_old_signature_another_body_and_a_missing_secret_are_refused() -> Non
     headers, body = _push()
     assert not isinstance(receive(WEBHOOK, headers, body + b" ", secrets, NOW), Accepted)
     assert not isinstance(receive(WEBHOOK, headers, body, {}, NOW), Accepted)
-
-
-@pytest.mark.parametrize(
-    "mapping", [CUSTOMER, SCHEDULED_MILESTONE, RECURRING_SCHEDULE, TAX_RATE], ids=lambda each: each.name
-)
-def test_the_law_of_mappings(mapping: Any) -> None:
-    hold(mapping)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ def test_the_sdk_accepts_our_signature_even_after_a_shift_of_the_business_clock(
     caller.customer()
     (delivery,) = caller.simulator.take_deliveries()
     assert delivery.url == "https://localhost/hook"
-    _verified(caller, delivery, endpoint["secret"])
+    header = _verified(caller, delivery, endpoint["secret"])
+    assert header.startswith(f"t={int(caller.wall.now().timestamp())},")
     event = json.loads(delivery.body)
     assert (event["object"], event["type"], event["api_version"]) == (
         "event",

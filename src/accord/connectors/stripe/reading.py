@@ -56,7 +56,7 @@ def observed_invoice(invoice: Json, at: int) -> Observed:
     own_id, details, labels = id_of(invoice), subscription_of(invoice), labels_of(invoice)
     body, problems = _gathered(
         {
-            "currency": lambda: invoice["currency"].upper(),
+            "currency": lambda: str(invoice["currency"]).upper(),
             "lines": lambda: [_line(line, own_id, of_period=details is not None) for line in invoice["lines"]["data"]],
             "net": lambda: _amount(invoice, "total_excluding_tax"),
             "tax": lambda: _tax(invoice),
