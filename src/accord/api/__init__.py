@@ -1,0 +1,1 @@
+"""The HTTP APIs: process tier for programs, health and metrics for machines, the door for vendors' pushes."""
