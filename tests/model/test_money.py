@@ -96,3 +96,8 @@ def test_the_worked_conversion_holds() -> None:
         Decimal("10912.00"),
         75,
     )
+
+
+def test_an_amount_of_too_many_digits_is_refused() -> None:
+    with pytest.raises(ValueError, match="more digits than can be reckoned with"):
+        Money.of("1e30", "USD")

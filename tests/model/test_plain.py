@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from accord.model.billing import Invoice, InvoiceLine, ScheduledMilestone
 from accord.model.customer import Customer
 from accord.model.deal import Deal, Milestone
+from accord.model.events import Fact
 from accord.model.identity import PREFIXES, canonical_id
 from accord.model.money import Money
 from accord.model.plain import NotReadable, from_plain, to_plain
@@ -71,3 +72,23 @@ def test_an_identity_fits_every_vendor(about: list[str]) -> None:
 
 def test_words_are_not_run_together_in_an_identity() -> None:
     assert canonical_id("deal", "a", "bc") != canonical_id("deal", "ab", "c")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"milestones": "MIL-1"}, "deal.milestones: a list is expected"),
+        ({"milestones": 3}, "deal.milestones: a list is expected"),
+        ({"unreadable": [1]}, r"deal.unreadable\[0\]: 1 does not fit"),
+        ({"amount": {"amount": "NaN", "currency": "EUR"}}, "deal.amount.amount: 'NaN' does not fit"),
+    ],
+)
+def test_a_value_of_another_shape_is_told_by_its_field(changed: dict[str, object], told: str) -> None:
+    plain = {"id": "D", "number": "1", "name": "N", "stage": "S", "is_won": True, "is_closed": True, **changed}
+    with pytest.raises(NotReadable, match=told):
+        from_plain(Deal, plain)
+
+
+def test_a_mapping_of_another_shape_is_told_by_its_field() -> None:
+    with pytest.raises(NotReadable, match=r"fact\.payload: 'text' does not fit"):
+        from_plain(Fact, {"type": "t", "subject": "s", "occurred_at": "", "actor": "a", "payload": "text"})

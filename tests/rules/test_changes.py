@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,9 @@ def test_a_new_milestone_needs_a_signed_change_order() -> None:
         (deal(milestones=deal().milestones[:1]), "milestone_removed"),
         (with_milestone(amount=Money.of("1000.00", "EUR")), "currency_changed"),
         (deal(customer_id="CUS-9"), "customer_changed"),
+        (with_milestone(legal_entity="JP"), "entity_changed"),
         (deal(services=()), "service_changed"),
+        (deal(services=(replace(deal().services[0], legal_entity="DE"),)), "service_changed"),
         (deal(services=(replace(deal().services[0], months=6),)), "service_changed"),
         (deal(services=(*deal().services, replace(deal().services[0], id="SVC-2"))), "service_added"),
     ],
@@ -100,3 +103,44 @@ def test_what_is_safe_is_applied_beside_a_case() -> None:
     found = changed(after)
     assert [each.before.id if each.before else "" for each in found.safe] == [first.id]
     assert [each.code for each in found.problems] == ["change_order_missing"]
+
+
+def test_a_new_milestone_belongs_to_the_entity_of_its_phase() -> None:
+    signed = {"change_order": "CO-3", "change_order_signed_on": TODAY}
+    new = milestone("More", "250.00", "EUR", legal_entity=None, phase_id="PHA-1", **signed)
+    found = changed(deal(milestones=(*deal().milestones, new)))
+    assert [each.after.legal_entity for each in found.safe] == ["DE"]
+
+
+def of_one_amount(**changes: Any) -> Deal:
+    """A deal without a statement of work: its milestone for the whole amount is implied."""
+    return deal(milestones=(), services=(), phases=(), **changes)
+
+
+def changed_of_one_amount(after: Deal) -> Changes:
+    plan = check(of_one_amount(), customer(), (), firm(milestones_may_be_implied=True)).plan
+    assert plan is not None
+    projects = tuple(EngagementProject(each.legal_entity, each.id, each.number) for each in plan.projects)
+    return compare(
+        after, Engagement("DEA-1", "1", "D", "CUS-1", projects, 30, plan.value, "active", 7), plan.milestones, ()
+    )
+
+
+def test_a_change_order_is_added_beside_an_implied_milestone() -> None:
+    """The cure that a changed amount is given must not be a problem itself."""
+    extra = milestone("Extra", "250.00", change_order="CO-1", change_order_signed_on=TODAY)
+    found = changed_of_one_amount(deal(milestones=(extra,), services=(), phases=()))
+    assert found.problems == ()
+    assert [each.after.id for each in found.safe] == [extra.id]
+
+
+@pytest.mark.parametrize(
+    ("after", "codes"),
+    [
+        (of_one_amount(), []),
+        (of_one_amount(amount=Money.of("3250.00", "USD")), ["amount_changed"]),
+        (of_one_amount(legal_entity="DE"), ["entity_changed"]),
+    ],
+)
+def test_a_deal_of_one_amount_changes(after: Deal, codes: list[str]) -> None:
+    assert [each.code for each in changed_of_one_amount(after).problems] == codes

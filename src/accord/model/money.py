@@ -74,7 +74,10 @@ class Money:
         if not exact.is_finite():
             raise ValueError(f"{amount!r} is not a finite number")
         places = decimals_of(currency)
-        fitted = exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN)
+        try:
+            fitted = exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN)
+        except InvalidOperation as error:
+            raise ValueError(f"{amount!r} has more digits than can be reckoned with exactly") from error
         if fitted != exact:
             raise TooManyDecimals(f"{amount} {currency} has more than {places} decimals")
         return cls(fitted, currency)

@@ -98,11 +98,18 @@ def _scalar(make: Callable[[Any], Any], kinds: tuple[type, ...]) -> Reader:
     return read
 
 
+def _finite(plain: Any) -> Decimal:
+    found = Decimal(plain)
+    if not found.is_finite():
+        raise ValueError("not a finite number")
+    return found
+
+
 _SCALARS: dict[Any, Reader] = {
     str: _scalar(str, (str,)),
     int: _scalar(int, (int,)),
     bool: _scalar(bool, (bool,)),
-    Decimal: _scalar(Decimal, (str, int, Decimal)),
+    Decimal: _scalar(_finite, (str, int, Decimal)),
     date: _scalar(date.fromisoformat, (str,)),
     datetime: _scalar(datetime.fromisoformat, (str,)),
     Any: lambda plain, path: plain,  # noqa: ARG005  (a reader that accepts anything needs no path)
@@ -117,10 +124,9 @@ def _reader(hint: Any) -> Reader:
     if origin in (types.UnionType, typing.Union):
         return _reader(next(each for each in arguments if each is not type(None)))
     if origin is tuple:
-        item = _reader(arguments[0])
-        return lambda plain, path: tuple(item(each, f"{path}[{n}]") for n, each in enumerate(plain))
+        return _list(_reader(arguments[0]))
     if origin in (dict, Mapping) or hint is dict:
-        return lambda plain, path: dict(plain)  # noqa: ARG005
+        return _scalar(dict, (Mapping,))
     if origin is typing.Literal:
         return _choice(arguments)
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -128,6 +134,15 @@ def _reader(hint: Any) -> Reader:
     if is_dataclass(hint):
         return _object_reader(cast(type, hint))
     raise TypeError(f"{hint} cannot be read from plain values")
+
+
+def _list(item: Reader) -> Reader:
+    def read(plain: Any, path: str) -> Any:
+        if not isinstance(plain, list | tuple):
+            raise NotReadable(f"{path}: a list is expected")
+        return tuple(item(each, f"{path}[{n}]") for n, each in enumerate(plain))
+
+    return read
 
 
 def _choice(options: tuple[Any, ...]) -> Reader:

@@ -63,7 +63,8 @@ def compare(
     else:
         for milestone in deal.milestones:
             _milestone(milestone, known.get(milestone.id), deal, engagement, safe, problems)
-        problems.extend(_removed(deal, scheduled))
+        # The milestone for the whole amount was never in the statement of work, so it cannot have been removed from it.
+        problems.extend(_removed(deal, tuple(each for each in scheduled if each.id != implied)))
     problems.extend(_services(deal, recurring))
     return Changes(tuple(safe), tuple(problems))
 
@@ -72,6 +73,13 @@ def _implied(deal: Deal, known: ScheduledMilestone, problems: list[Problem]) -> 
     if deal.amount is not None and deal.amount != known.amount:
         message = f"The amount of the deal went from {known.amount} to {deal.amount} without a statement of work."
         problems.append(Problem("amount_changed", message, "amount", "Enter a signed change order as a milestone."))
+    if (deal.legal_entity or "") != known.legal_entity:
+        problems.append(_moved(known, deal.legal_entity or ""))
+
+
+def _moved(known: ScheduledMilestone, entity: str) -> Problem:
+    message = f"{known.name} went from {known.legal_entity} to {entity or 'no legal entity'}."
+    return Problem("entity_changed", message, "milestones", "Restore it, or cancel and add a milestone.")
 
 
 def _milestone(
@@ -84,6 +92,9 @@ def _milestone(
 ) -> None:
     if known is None:
         _new(milestone, deal, engagement, safe, problems)
+        return
+    if deal.entity_of(milestone) != known.legal_entity:
+        problems.append(_moved(known, deal.entity_of(milestone)))
         return
     wanted = replace(known, name=milestone.name, amount=milestone.amount, planned_on=milestone.planned_on)
     if wanted == known:
@@ -112,7 +123,7 @@ def _milestone(
 
 
 def _new(milestone: Milestone, deal: Deal, engagement: Engagement, safe: list[Change], problems: list[Problem]) -> None:
-    entity = milestone.legal_entity or deal.legal_entity or ""
+    entity = deal.entity_of(milestone)
     if not _signed(milestone):
         message = f"{milestone.name} ({milestone.amount}) was added without a signed change order."
         problems.append(Problem("change_order_missing", message, "milestones", "Enter the signed change order."))
@@ -166,7 +177,7 @@ def _services(deal: Deal, recurring: tuple[RecurringSchedule, ...]) -> list[Prob
     problems = []
     for known in recurring:
         service = wanted.pop(known.id, None)
-        if service is None or _differs(service, known):
+        if service is None or _differs(service, known, deal):
             message = f"The recurring service {known.name} ({known.monthly} a month) was changed or removed."
             problems.append(
                 Problem("service_changed", message, "services", "Restore it, or amend the subscription by hand.")
@@ -177,5 +188,6 @@ def _services(deal: Deal, recurring: tuple[RecurringSchedule, ...]) -> list[Prob
     return problems
 
 
-def _differs(service: ManagedService, known: RecurringSchedule) -> bool:
-    return (service.monthly, service.starts_on, service.months) != (known.monthly, known.starts_on, known.months)
+def _differs(service: ManagedService, known: RecurringSchedule, deal: Deal) -> bool:
+    wanted = (service.monthly, service.starts_on, service.months, deal.entity_of(service))
+    return wanted != (known.monthly, known.starts_on, known.months, known.legal_entity)

@@ -21,13 +21,10 @@ OWNERS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def owner_of(kind: str, field: str, overrides: Mapping[str, Mapping[str, str]] | None = None) -> str | None:
+def owner_of(kind: str, field: str) -> str | None:
     """The role that owns a field, or None where nothing is declared (the platform's own objects)."""
-    for table in (overrides or {}, OWNERS):
-        fields = table.get(kind)
-        if fields is not None and (field in fields or "*" in fields):
-            return fields.get(field) or fields["*"]
-    return None
+    fields = OWNERS.get(kind, {})
+    return fields.get(field) or fields.get("*")
 
 
 def split_by_owner(
