@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from accord.db.pool import Pool, transaction
+from accord.records.knowledge import Records
 from accord.records.observe import Applied, Seen, apply
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -85,3 +86,56 @@ async def test_two_changes_in_one_second_are_two_facts(pool: Pool) -> None:
     await see(pool, replace(WON, body={**WON.body, "name": "Renamed again"}))
     found = await rows(pool, "SELECT payload -> 'record_version' FROM event WHERE type = 'deal.changed' ORDER BY seq")
     assert found == [(2,), (3,)]
+
+
+async def test_a_conflict_names_the_owner(pool: Pool) -> None:
+    await see(pool, WON)
+    (id,) = (await rows(pool, "SELECT id FROM record WHERE kind = 'deal'"))[0]
+    foreign = Seen("deal", "X1", "2026-11-24T00:00:00+00:00", {"name": "Other"}, canonical_id=id)
+    await see(pool, foreign, connection="netsuite", roles=frozenset({"erp"}))
+    assert await rows(pool, "SELECT owner_role FROM ownership_conflict") == [("crm",)]
+
+
+async def test_an_object_seen_before_and_after_it_bore_our_id_is_one(pool: Pool) -> None:
+    """Both states in one batch: the vendor's object is the same, and one record comes of it."""
+    nameless = Seen("customer", "cus_1", "1", {"legal_name": "Northwind"})
+    ours = replace(nameless, version="2", canonical_id="CUS-1")
+    await see(pool, nameless, ours, connection="stripe", roles=frozenset({"billing"}))
+    assert await rows(pool, "SELECT id, source_version FROM record") == [("CUS-1", "2")]
+
+
+async def test_two_objects_that_bear_one_id_are_one(pool: Pool) -> None:
+    twins = [Seen("customer", f"cus_{n}", str(n), {"legal_name": f"N{n}"}, canonical_id="CUS-1") for n in (1, 2)]
+    await see(pool, *twins, connection="stripe", roles=frozenset({"billing"}))
+    assert await rows(pool, "SELECT body ->> 'legal_name' FROM record") == [("N2",)]
+
+
+async def nothing_posted(*_: Any) -> None:
+    """A ledger for tests that post nothing."""
+
+
+async def test_what_is_older_than_the_vendor_last_told_stays_old_after_a_story_kept_something(pool: Pool) -> None:
+    """Stripe says paid, a story keeps a flag of its own, and the push of the open invoice comes in late."""
+    paid = Seen("invoice", "in_1", "2", {"status": "paid", "origin": "milestone"}, canonical_id="INV-1")
+    billing = frozenset({"billing"})
+    await see(pool, paid, connection="stripe", roles=billing)
+    async with transaction(pool) as db:
+        kept = ("invoice", "INV-1", {"id": "INV-1", "disputed": True}, None)
+        await Records(nothing_posted).keep(db, [kept], NOW)
+    late = replace(paid, version="1", body={**paid.body, "status": "open"})
+    assert (await see(pool, late, connection="stripe", roles=billing)).stale == 1
+    assert await rows(pool, "SELECT body ->> 'status', body ->> 'disputed', provenance ->> 'disputed' FROM record") == [
+        ("paid", "true", "accord")
+    ]
+
+
+async def test_two_stories_keep_their_parts_of_one_object_at_once(pool: Pool) -> None:
+    parts: list[tuple[str, str, dict[str, Any], str | None]] = [
+        ("invoice", "INV-1", {"id": "INV-1", "paid": 1}, "DEA-1"),
+        ("invoice", "INV-1", {"id": "INV-1", "disputed": True}, None),
+    ]
+    async with transaction(pool) as db:
+        await Records(nothing_posted).keep(db, parts, NOW)
+    assert await rows(pool, "SELECT body, correlation FROM record") == [
+        ({"id": "INV-1", "paid": 1, "disputed": True}, "DEA-1")
+    ]

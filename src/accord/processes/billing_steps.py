@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accord.engine.states import Priority
-from accord.engine.story import Effect, ReadRelated, Tell, effect, keep, together
+from accord.engine.story import Effect, Keep, ReadRelated, Tell, effect, keep, together
 from accord.model.billing import Invoice
 from accord.model.customer import Notice
 from accord.model.engagement import Engagement, InvoicePosting
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
+from accord.model.plain import to_plain
 from accord.processes.known import known
 from accord.rules.invoicing import customer_status, engagement_status
 
@@ -57,6 +58,12 @@ async def post_invoice(invoice: Invoice) -> None:
         else "1970-01-01T00:00:00+00:00"
     )
     await Tell((Fact(INVOICE_POSTED, invoice.id, at, "accord", payload, correlation=invoice.engagement_id),))
+
+
+def keep_of_invoice(invoice: Invoice, *fields: str) -> Keep:
+    """Keep these fields alone: another story may have changed the others since this one read the invoice."""
+    plain = to_plain(invoice)
+    return Keep((("invoice", invoice.id, {name: plain[name] for name in ("id", *fields)}),))
 
 
 async def tell_sales_of_money(invoice: Invoice) -> None:

@@ -17,7 +17,9 @@ from accord.rules.tax import registration_problem
 
 
 @process(
-    starts_on=events.CUSTOMER_CHANGED, one_per=lambda fact: f"{fact.subject} {fact.payload['record_version']}", priority=Priority.BULK
+    starts_on=events.CUSTOMER_CHANGED,
+    one_per=lambda fact: f"{fact.subject} {fact.payload['record_version']}",
+    priority=Priority.BULK,
 )
 async def customer_master(changed: Fact) -> dict[str, object]:
     """A customer changed in the CRM is brought up to date in ERP and billing, if they know it."""

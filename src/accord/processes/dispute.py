@@ -8,14 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from accord.engine.states import Priority
-from accord.engine.story import Effect, Read, WaitFor, effect, keep, process, together
+from accord.engine.story import Effect, Now, Read, WaitFor, effect, process, together
 from accord.ledger.dispositions import Disposition, move
 from accord.model import events
 from accord.model.billing import Dispute, Invoice, ReceivableHold
 from accord.model.engagement import InvoicePosting
 from accord.model.events import Fact
 from accord.model.money import Money, Rounding
-from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, notice, tell_sales_of_money
+from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, keep_of_invoice, notice, tell_sales_of_money
 from accord.processes.invoice_to_cash import item_of
 from accord.processes.known import known
 
@@ -40,7 +40,7 @@ async def dispute(opened: Fact) -> dict[str, object]:
             f"dispute {found.id}", item_of(invoice), contested, out_of=source, into=Disposition.DISPUTED,
             cause=opened.type, at=opened.occurred_at,
         ),
-        keep("invoice", invoice),
+        keep_of_invoice(invoice, "disputed"),
     )  # fmt: skip
     await tell_sales_of_money(invoice)
     closed = await WaitFor(events.DISPUTE_CLOSED, found.id)
@@ -53,6 +53,7 @@ async def _settle(
     """Won: the claim stands as before. Lost: the contested part is credited."""
     status = str(closed.get("status"))
     invoice = replace(invoice, disputed=False)
+    settled_at = await Now("settled")
     back = source if status != "lost" else Disposition.CREDITED
     await together(
         _release(invoice, f"dispute {status}"),
@@ -61,9 +62,9 @@ async def _settle(
         crm_invoice(invoice),
         move(
             f"settle {found.id}", item_of(invoice), contested, out_of=Disposition.DISPUTED, into=back,
-            cause=events.DISPUTE_CLOSED, at=f"{found.opened_on.isoformat()}T00:00:00+00:00",
+            cause=events.DISPUTE_CLOSED, at=settled_at.isoformat(),
         ),
-        keep("invoice", invoice),
+        keep_of_invoice(invoice, "disputed"),
     )  # fmt: skip
     await tell_sales_of_money(invoice)
     return {"invoice": invoice.number, "outcome": status}

@@ -14,7 +14,7 @@ from accord.model.events import Fact
 from accord.model.money import Money
 from accord.model.plain import Plain
 from accord.model.problem import Problem
-from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, notice, tell_sales_of_money
+from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, keep_of_invoice, notice, tell_sales_of_money
 from accord.processes.known import known
 from accord.rules.invoicing import collected_by
 
@@ -59,7 +59,7 @@ async def invoice_to_cash(received: Fact) -> dict[str, object]:
             out_of=Disposition.BILLED, into=Disposition.COLLECTED,
             cause=received.type, at=received.occurred_at, reference=payment.reference,
         ),
-        keep("invoice", invoice),
+        keep_of_invoice(invoice, "paid", "status"),
         keep("payment_application", payment),
     )  # fmt: skip
     await crm_invoice(invoice)

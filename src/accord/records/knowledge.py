@@ -42,7 +42,8 @@ WHERE name = ANY(%(names)s) AND valid_from <= current_date ORDER BY name, valid_
 """
 READ_REFERENCES = "SELECT list, given, meaning FROM reference WHERE valid_from <= current_date ORDER BY valid_from"
 CURRENT_VERSIONS = """
-SELECT r.kind, r.id, r.version, r.provenance, r.body FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text)
+SELECT r.kind, r.id, r.version, r.provenance, r.body, r.connection, r.source_version
+FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text)
 JOIN record r ON r.kind = x.kind AND r.id = x.id ORDER BY r.kind, r.id FOR UPDATE OF r
 """
 # Kinds under which a story asks for what belongs to a customer rather than to an engagement.
@@ -134,14 +135,20 @@ class Records:
     async def keep(
         self, connection: Connection, objects: Sequence[tuple[str, str, dict[str, Any], str | None]], at: datetime
     ) -> None:
-        """Keep the platform's own objects. What other systems told of them stays: our fields are laid over theirs."""
-        newest = {(kind, id): (body, correlation) for kind, id, body, correlation in objects}
+        """Keep the platform's own objects. What other systems told of them stays: our fields are laid over theirs.
+
+        Which system told of it last, and how new that was, stays too: something older must not come in behind our back.
+        """
+        newest: dict[tuple[str, str], tuple[dict[str, Any], str | None]] = {}
+        for kind, id, body, correlation in objects:
+            earlier, of = newest.get((kind, id), ({}, None))
+            newest[kind, id] = ({**earlier, **body}, correlation or of)
         about = [{"kind": kind, "id": id} for kind, id in sorted(newest)]
         cursor = await connection.execute(CURRENT_VERSIONS, {"rows": as_json(about)}, prepare=True)
         known = {(row[0], row[1]): row[2:] for row in await cursor.fetchall()}
         rows = []
         for (kind, id), (body, correlation) in sorted(newest.items()):
-            version, provenance, before = known.get((kind, id), (0, {}, {}))
+            version, provenance, before, source, told = known.get((kind, id), (0, {}, {}, OURSELVES, ""))
             merged = {**before, **body}
             if merged == before:
                 continue
@@ -154,8 +161,8 @@ class Records:
                     "body": merged,
                     "digest": digest_of_record(merged, deleted=False),
                     "provenance": {**provenance, **changed},
-                    "connection": OURSELVES,
-                    "source_version": "",
+                    "connection": source,
+                    "source_version": told,
                     "correlation": correlation,
                     "deleted": False,
                     "at": at,

@@ -1,0 +1,56 @@
+"""A dispute holds the receivable until it is settled, and touches nothing that others changed meanwhile."""
+
+from datetime import date
+from typing import Any
+
+from accord.engine.story import Command, Keep, Post
+from accord.model import events
+from accord.model.billing import Dispute, Invoice, InvoiceLine, Payment
+from accord.model.engagement import InvoicePosting
+from accord.model.events import Fact
+from accord.model.money import Money
+from accord.model.plain import to_plain
+from accord.processes import PROCESSES
+from tests.processes.telling import NOW, tell
+
+OPENED = date(2026, 11, 2)
+NET, TAX, GROSS = (Money.of(amount, "EUR") for amount in ("100.00", "19.00", "119.00"))
+LINES = (InvoiceLine("BIL-1", "Go-live", NET, TAX),)
+INVOICE = Invoice("INV-1", "CUS-1", "DE", "EUR", LINES, NET, TAX, GROSS, "milestone",
+                  engagement_id="DEA-1", deal_id="DEA-1", number="2026-1", status="open")  # fmt: skip
+KNOWN: dict[str, Any] = {
+    "read:invoice:INV-1": INVOICE,
+    "read:invoice_posting:INV-1": InvoicePosting("INV-1", "DEA-1", "77"),
+}
+
+
+def disputed(status: str) -> list[Command[Any]]:
+    about = Dispute("DIS-1", "INV-1", GROSS, "late", "open", OPENED)
+    fact = Fact(events.DISPUTE_OPENED, "DIS-1", f"{OPENED}T08:00:00+00:00", "stripe", {})
+    closed = {"wait:dispute.closed:DIS-1": {"status": status}}
+    return tell(PROCESSES["dispute"], fact, {**KNOWN, "read:dispute:DIS-1": about}, closed)
+
+
+def test_only_the_flag_of_a_disputed_invoice_is_kept() -> None:
+    """Weeks may lie between: what was paid in them must not be undone."""
+    kept = [each.objects for each in disputed("won") if isinstance(each, Keep)]
+    assert kept == [(("invoice", "INV-1", {"id": "INV-1", "disputed": flag}),) for flag in (True, False)]
+
+
+def test_a_settlement_is_posted_when_it_was_settled() -> None:
+    opening, settling = (each for each in disputed("lost") if isinstance(each, Post))
+    assert {each["posted_at"] for each in opening.postings} == {f"{OPENED}T08:00:00+00:00"}
+    assert {each["posted_at"] for each in settling.postings} == {NOW}
+    assert {(each["disposition"], each["amount"]) for each in settling.postings} == {
+        ("disputed", "-100.00"),
+        ("credited", "100.00"),
+    }
+
+
+def test_a_payment_keeps_only_what_it_pays() -> None:
+    """A dispute opened while the payment was on its way into the ERP stays open."""
+    payment = Payment("PAY-1", "INV-1", GROSS, OPENED)
+    fact = Fact(events.PAYMENT_RECEIVED, "PAY-1", NOW, "stripe", {"invoice_id": "INV-1"})
+    done = tell(PROCESSES["invoice_to_cash"], fact, {**KNOWN, "read:payment:PAY-1": payment}, {})
+    kept = [each.objects[0][2] for each in done if isinstance(each, Keep) and each.objects[0][0] == "invoice"]
+    assert kept == [{"id": "INV-1", "paid": to_plain(GROSS), "status": "paid"}]
