@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accord.sandbox.salesforce.outbound import acknowledged
-from tests.sandbox.salesforce.conftest import V, Caller
+from tests.sandbox.salesforce.conftest import Caller, V
 
 
 def _accounts(*names: str | None, **more: Any) -> list[dict[str, Any]]:

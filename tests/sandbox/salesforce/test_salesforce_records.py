@@ -12,7 +12,7 @@ from accord.sandbox.kit.simulator import ManualClock
 from accord.sandbox.salesforce import build
 from accord.sandbox.salesforce.fields import written_number
 from accord.sandbox.salesforce.ids import id18, normal_id
-from tests.sandbox.salesforce.conftest import START, V, Caller
+from tests.sandbox.salesforce.conftest import START, Caller, V
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_refusals_on_demand(caller: Caller) -> None:
 
 
 def test_an_unknown_action_names_those_there_are(caller: Caller) -> None:
-    with pytest.raises(ValueError, match="close_won.*subscribe_outbound"):
+    with pytest.raises(ValueError, match=r"close_won.*subscribe_outbound"):
         caller.happen("explode")
 
 
