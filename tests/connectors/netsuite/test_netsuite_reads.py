@@ -99,7 +99,8 @@ async def test_a_late_commit_just_behind_the_watermark_is_read(desk: Desk) -> No
     ahead = datetime.fromisoformat(page.watermark.at) + timedelta(seconds=30)
     (again,) = await _poll(desk, Watermark(ahead.isoformat(" ")))
     assert len(again.observed) == 1
-    assert again.watermark is not None and again.watermark.at == ahead.isoformat(" ")  # it never goes back
+    assert again.watermark is not None
+    assert again.watermark.at == ahead.isoformat(" ")  # it never goes back
 
 
 async def test_the_hour_that_comes_twice_loses_nothing(desk: Desk) -> None:
@@ -111,7 +112,8 @@ async def test_the_hour_that_comes_twice_loses_nothing(desk: Desk) -> None:
     await desk.project()
     await desk.committed("task", TASK)
     (page,) = await _poll(desk)
-    assert page.watermark is not None and page.watermark.at == "2026-11-01 01:50:00"
+    assert page.watermark is not None
+    assert page.watermark.at == "2026-11-01 01:50:00"
     clock.at = datetime(2026, 11, 1, 9, 10, tzinfo=UTC)  # 01:10 for the second time
     desk.simulator.admin("approve_milestone", {"external_id": "MIL-1"})
     (later,) = await _poll(desk, page.watermark)

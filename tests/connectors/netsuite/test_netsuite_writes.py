@@ -365,5 +365,5 @@ async def test_the_account_is_asked_for_its_ids_when_the_settings_do_not_say_the
         ("Acme", "Acne", False),
     ],
 )
-def test_the_probe_compares_what_was_written_with_what_is_there(held: Any, written: Any, same: bool) -> None:
+def test_the_probe_compares_what_was_written_with_what_is_there(held: Any, written: Any, same: Any) -> None:
     assert holds(held, written) is same

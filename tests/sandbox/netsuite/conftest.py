@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -133,7 +133,7 @@ async def served(state_dir: Path) -> AsyncIterator[Served]:
 
 
 @pytest.fixture
-def client(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def client(served: Served, monkeypatch: pytest.MonkeyPatch) -> Any:
     """PyPI netsuite, the token-based client of others, pointed at the served account.
 
     It makes its own HTTP client without a word about authorities, and of httpx, while the signatures it takes from
@@ -146,4 +146,4 @@ def client(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     auth = TokenAuth(**{name: given[name] for name in ("consumer_key", "consumer_secret", "token_id", "token_secret")})
     api = NetSuite(Config(account=given["account_id"], auth=auth)).rest_api
     api.hostname = served.url.removeprefix("https://")
-    yield api
+    return api

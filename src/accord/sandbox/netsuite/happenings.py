@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from accord.sandbox.netsuite.fields import Row
 from accord.sandbox.netsuite.reading import shown
 from accord.sandbox.netsuite.refusals import Refused
-from accord.sandbox.netsuite.rules import refuse_use
+from accord.sandbox.netsuite.rules import delete_row
 from accord.sandbox.netsuite.schema import PERIOD, PROJECT_TASK, TYPES
 from accord.sandbox.netsuite.writing import Write, save
 
@@ -78,8 +78,7 @@ def delete(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
     """`{record, external_id | id}`: somebody deletes a record."""
     name = str(arguments.get("record"))
     row = _found(simulator, name, arguments)
-    refuse_use(simulator.account, TYPES[name], row)
-    simulator.account.drop(TYPES[name], row)
+    delete_row(simulator.account, TYPES[name], row)
     return {"id": row["id"]}
 
 

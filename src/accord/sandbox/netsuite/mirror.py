@@ -41,7 +41,10 @@ class Mirror:
         self.connection.create_function("BUILTIN_DF", 2, self._display)
         self._columns = {name: _columns(kind) for name, kind in TYPES.items()}
         self._targets = {
-            column: each.target for kind in TYPES.values() for column, _, each in _named(kind) if each.kind == "ref"
+            f"{kind.table}.{column}": each.target
+            for kind in TYPES.values()
+            for column, _, each in _named(kind)
+            if each.kind == "ref"
         }
         self._create()
 
@@ -65,10 +68,10 @@ class Mirror:
         column = kind.fields[name].column or name.lower()
         self.connection.set_authorizer(None)
         self.connection.execute(f'ALTER TABLE "{kind.table}" RENAME COLUMN "{column}" TO "{to.lower()}"')
-        for other in self._columns.values():
-            for index, (held, _) in enumerate(other):
-                if held == column:
-                    other[index] = (to.lower(), other[index][1])
+        for other in TYPES.values():
+            if other.table == kind.table:
+                held = self._columns[other.name]
+                self._columns[other.name] = [(to.lower() if each == column else each, field) for each, field in held]
 
     def local(self, at: datetime) -> str:
         """A moment in the account's time zone, to the second, without saying which zone (vendors.md 2.3)."""

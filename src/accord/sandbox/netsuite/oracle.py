@@ -7,13 +7,14 @@ itself is selected (vendors.md 2.3).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 _LITERAL = re.compile(r"('(?:[^']|'')*')")
-_DISPLAY = re.compile(r"\bBUILTIN\.DF\s*\(\s*((?:\w+\.)?(\w+))\s*\)", re.IGNORECASE)
+_DISPLAY = re.compile(r"\bBUILTIN\.DF\s*\(\s*((?:(\w+)\.)?(\w+))\s*\)", re.IGNORECASE)
+_SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)(?:\s+(?:AS\s+)?(?!ON\b|WHERE\b)(\w+))?", re.IGNORECASE)
 _OFFSET_FETCH = re.compile(r"\bOFFSET\s+(\d+)\s+ROWS?\s+FETCH\s+(?:FIRST|NEXT)\s+(\d+)\s+ROWS?\s+ONLY\b", re.IGNORECASE)
 _FETCH = re.compile(r"\bFETCH\s+(?:FIRST|NEXT)\s+(\d+)\s+ROWS?\s+ONLY\b", re.IGNORECASE)
 _SYSDATE = re.compile(r"\b(?:SYSDATE|CURRENT_TIMESTAMP|CURRENT_DATE)\b", re.IGNORECASE)
@@ -40,7 +41,11 @@ _ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
 def rewritten(query: str) -> str:
     """The query in SQLite's words; text in quotes is left alone."""
     parts = _LITERAL.split(query.strip().rstrip(";"))
-    return "".join(part if part.startswith("'") else _rewritten(part) for part in parts)
+    tables: dict[str, str] = {}
+    for table, alias in _SOURCE.findall(_LITERAL.sub("''", query)):
+        tables.setdefault("", table.lower())
+        tables.setdefault((alias or table).lower(), table.lower())
+    return "".join(part if part.startswith("'") else _rewritten(part, tables) for part in parts)
 
 
 def ordered(query: str) -> bool:
@@ -48,8 +53,14 @@ def ordered(query: str) -> bool:
     return bool(_ORDERED.search(_LITERAL.sub("''", query)))
 
 
-def _rewritten(code: str) -> str:
-    code = _DISPLAY.sub(lambda found: f"BUILTIN_DF('{found[2].lower()}', {found[1]})", code)
+def _rewritten(code: str, tables: Mapping[str, str]) -> str:
+    """`tables` are the tables of the query by their aliases; "" is the first, for names without one."""
+
+    def display(found: re.Match[str]) -> str:
+        table = tables.get((found[2] or "").lower(), "")
+        return f"BUILTIN_DF('{table}.{found[3].lower()}', {found[1]})"
+
+    code = _DISPLAY.sub(display, code)
     code = _OFFSET_FETCH.sub(r"LIMIT \2 OFFSET \1", code)
     code = _FETCH.sub(r"LIMIT \1", code)
     code = _SYSDATE.sub("SYSDATE()", code)

@@ -17,7 +17,7 @@ from accord.sandbox.netsuite.filters import matcher
 from accord.sandbox.netsuite.jobs import Jobs, Work
 from accord.sandbox.netsuite.reading import RECORD_PATH, catalog, lines, page, shown
 from accord.sandbox.netsuite.refusals import Refused, bad_header, bad_parameter, invalid, not_there
-from accord.sandbox.netsuite.rules import refuse_use
+from accord.sandbox.netsuite.rules import delete_row
 from accord.sandbox.netsuite.schema import TYPES, RecordType
 from accord.sandbox.netsuite.suiteql import paging
 from accord.sandbox.netsuite.writing import Write, save
@@ -128,8 +128,7 @@ class RecordApi:
 
     def _delete(self, kind: RecordType, address: str) -> Response:
         row = self.account.find(kind.name, address)
-        refuse_use(self.account, kind, row)
-        self.account.drop(kind, row)
+        delete_row(self.account, kind, row)
         return Response(204)
 
     def _transform(self, address: str, body: Mapping[str, Any], manner: Write, base: str) -> Response:

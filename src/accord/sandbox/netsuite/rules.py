@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from accord.sandbox.netsuite.account import Account
 from accord.sandbox.netsuite.fields import Row
-from accord.sandbox.netsuite.postings import apply_to_invoices, charge
+from accord.sandbox.netsuite.postings import apply_to_invoices, charge, take_off
 from accord.sandbox.netsuite.refusals import already_exists, broken_rule, missing
 from accord.sandbox.netsuite.relations import posting_subsidiary, refuse_unrelated
 from accord.sandbox.netsuite.schema import RELATIONSHIP, RecordType
@@ -142,8 +142,8 @@ _RULES: Mapping[str, Rule] = {
 }
 
 
-def refuse_use(account: Account, kind: RecordType, row: Row) -> None:
-    """A record that others need cannot be deleted. Raises Refused (USER_ERROR)."""
+def delete_row(account: Account, kind: RecordType, row: Row) -> None:
+    """Delete a record nobody needs; a payment gives back what it covered. Raises Refused (USER_ERROR)."""
     used = {
         "invoice": bool(account.applications.get(row["id"])),
         "customer": any(account.table(name).by("entity", row["id"]) for name in ("invoice", "creditMemo"))
@@ -152,3 +152,6 @@ def refuse_use(account: Account, kind: RecordType, row: Row) -> None:
     }.get(kind.name, False)
     if used:
         raise broken_rule("This record cannot be deleted because it has dependent records.")
+    account.drop(kind, row)
+    if row["id"] in account.covered:
+        take_off(account, row["id"], {})
