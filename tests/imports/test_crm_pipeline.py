@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from accord.connect.answer import Answer
 from accord.errors import Unavailable
 from accord.imports.crm_pipeline import LANES, LoadReport, lanes, load
 from accord.imports.pipeline_files import Pipeline, read_pipeline
@@ -288,6 +290,22 @@ def test_records_under_one_account_are_never_written_side_by_side() -> None:
     assert {len(home) for home in homes.values()} == {1}
     assert max(map(len, made)) <= 30
     assert lanes([], 4) == []
+
+
+async def test_a_query_that_goes_in_circles_ends() -> None:
+    page = b'{"done": false, "records": [], "nextRecordsUrl": "/services/data/v67.0/query/01g-2000"}'
+
+    class Circle:
+        config: Mapping[str, Any] = {}
+
+        async def call(self, *_args: Any, **_named: Any) -> Answer:
+            return Answer(200, {}, page)
+
+        async def expect(self, calling: Awaitable[Answer]) -> Answer:
+            return await calling
+
+    with pytest.raises(Unavailable, match="the same page of a query twice"):
+        await SalesforceClient(Circle()).query("SELECT Id FROM Account")  # type: ignore[arg-type]
 
 
 def test_two_agents_are_two_users_however_alike(write_pipeline: Write) -> None:

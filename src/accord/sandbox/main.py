@@ -1,10 +1,10 @@
 """`accord sandbox`: the simulated vendors alone, over HTTPS, for any client to be tried against.
 
-One process serves all vendors. Measured on two cores with 4,500 Stripe-like calls, 300 NetSuite-like and 40 batch
-calls of 25 ms beside a busy client: three processes were 5 to 10 % slower where the client used a core of its own,
-and equal where it did not; they only halved the 99th percentile of the small calls. One process starts sooner, needs
-a third of the memory and has one clock for the whole world. Who wants the other has it: start one process a vendor
-on the same `state_dir`.
+One process serves all vendors. Measured on two cores with the work of an import (4,500 Stripe calls, 8,800 deals into
+Salesforce), one process and one a vendor were equally fast within the noise, since the client has a core to itself
+either way. One process starts three times sooner, needs half the memory and gives the vendors one clock; the small
+calls wait up to 20 ms for a big collection of Salesforce's, as they would not in processes of their own. Who minds
+starts one process a vendor on the same `state_dir`.
 """
 
 from __future__ import annotations

@@ -69,8 +69,10 @@ def test_a_slow_answer_occupies_its_place_until_finished(vendor: Any) -> None:
 
 def test_a_refusal_at_the_door_is_not_left_again(vendor: Any) -> None:
     vendor.refuse_above = 0
-    assert InProcess(vendor).send("GET", "/a").status == 429
+    caller = InProcess(vendor)
+    assert caller.send("GET", "/a").status == 429
     assert vendor.inside == 0
+    assert caller.journal.counts == {("GET", "/a", 429): 1}
 
 
 def test_a_url_becomes_the_request_a_vendor_sees(vendor: Any) -> None:

@@ -15,6 +15,7 @@ from aiohttp import web
 from yarl import URL
 
 from accord.sandbox.kit.certificates import authority
+from accord.sandbox.kit.deliverer import AT_ONCE
 from accord.sandbox.kit.faults import Fault
 from accord.sandbox.kit.serve import Running, Served, serve
 
@@ -137,8 +138,11 @@ async def test_a_slow_subscriber_does_not_hold_up_the_vendor(
     vendor: Any, served: Served, client: aiohttp.ClientSession
 ) -> None:
     released = asyncio.Event()
+    arrived = 0
 
     async def receive(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal arrived
+        arrived += 1
         await released.wait()
         return web.Response()
 
@@ -147,9 +151,25 @@ async def test_a_slow_subscriber_does_not_hold_up_the_vendor(
             await client.post(f"{served.url}/push", data=url.encode())
         async with client.get(f"{served.url}/still-here") as answer:
             assert answer.status == 200
+        await eventually(lambda: arrived == AT_ONCE)
         assert vendor.outcomes == []
         released.set()
         await eventually(lambda: len(vendor.outcomes) == 40)
+
+
+async def test_a_vendor_that_fails_to_say_what_is_due_is_logged_and_asked_again(
+    vendor: Any, served: Served, client: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    working = vendor.take_deliveries
+
+    def failing() -> list[Any]:
+        vendor.take_deliveries = working
+        raise RuntimeError("a fault of the simulator")
+
+    vendor.take_deliveries = failing
+    await client.post(f"{served.url}/push", data=b"https://127.0.0.1:9/nobody")
+    await eventually(lambda: vendor.outcomes == [("d1", None)])
+    assert "could not say which pushes are due" in caplog.text
 
 
 async def test_the_ca_is_kept_and_its_key_is_private(running: Running, tmp_path: Path) -> None:
