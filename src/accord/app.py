@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -131,6 +131,15 @@ async def open_switchboard(
     return switchboard
 
 
+async def until_first_ends(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for the first task, and raise at once what breaks any: no worker lives on with a part of it dead."""
+    pending = set(tasks)
+    while tasks[0] in pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
 class WorkerProcess:
     """One `accord worker`: stories, polls, pushes, routing, take-over and housekeeping, until stopped."""
 
@@ -183,7 +192,7 @@ class WorkerProcess:
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
-            await tasks[0]
+            await until_first_ends(tasks)
         finally:
             for task in tasks:
                 task.cancel()

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 # A poll belongs to one worker at a time; a worker that dies gives it back when it is fenced.
 TAKE_POLL = """
 UPDATE poll SET owner = %(worker)s WHERE (connection, kind) = (
-    SELECT p.connection, p.kind FROM poll p JOIN connection c ON c.name = p.connection AND c.state <> 'paused'
+    SELECT p.connection, p.kind FROM poll p JOIN connection c ON c.name = p.connection AND c.state = 'active'
     WHERE p.next_at <= clock_timestamp() AND p.owner IS NULL ORDER BY p.next_at LIMIT 1 FOR UPDATE OF p SKIP LOCKED)
 RETURNING connection, kind, watermark_at, watermark_id, failures
 """
@@ -33,12 +33,14 @@ WHERE connection = %(connection)s AND kind = %(kind)s AND owner = %(worker)s
 GIVE_BACK = """
 UPDATE poll SET owner = NULL, last_at = clock_timestamp(), failures = %(failures)s, last_error = %(error)s,
     next_at = clock_timestamp() + make_interval(secs => CASE WHEN %(failures)s = 0 THEN every_seconds
-        ELSE least(300, 2 ^ %(failures)s) END)
+        ELSE least(300, 2 ^ least(%(failures)s, 10)) END)
 WHERE connection = %(connection)s AND kind = %(kind)s AND owner = %(worker)s
 """
 ENTER_POLLS = """
 INSERT INTO poll (connection, kind, every_seconds) VALUES (%(connection)s, %(kind)s, %(every)s)
-ON CONFLICT (connection, kind) DO NOTHING
+ON CONFLICT (connection, kind) DO UPDATE SET every_seconds = excluded.every_seconds,
+    next_at = least(poll.next_at, clock_timestamp() + make_interval(secs => excluded.every_seconds))
+WHERE poll.every_seconds <> excluded.every_seconds
 """
 
 
@@ -125,6 +127,6 @@ class Polling:
 
 
 async def enter_polls(db: Connection, switchboard: Switchboard, every_seconds: float | None = None) -> None:
-    """Make sure that everything that can be polled is; inside the caller's transaction."""
+    """Make sure that everything that can be polled is, as often as is set now; inside the caller's transaction."""
     for connection, kind, seconds in switchboard.pollable():
         await db.execute(ENTER_POLLS, {"connection": connection, "kind": kind, "every": every_seconds or seconds})

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import psycopg
 import structlog
 
 from accord.connect.connector import Observed, Pointer, Webhook
-from accord.connect.failures import CallFailed
+from accord.connect.failures import CallFailed, outcome_of
 from accord.connect.observing import observe
 from accord.connect.switchboard import Switchboard
 from accord.engine import statements
 from accord.engine.casework import case_row
 from accord.engine.identities import Identities
 from accord.engine.intents import as_json
+from accord.engine.outcomes import Absent, Rejected
 from accord.engine.shell import Connection
 from accord.engine.states import InboxState
 from accord.model.problem import Problem
@@ -33,12 +35,15 @@ PAUSE_SECONDS = 2.0  # a connection that could not be read is left alone this lo
 HOLD_TRANSLATOR = "SELECT pg_try_advisory_xact_lock(hashtext('accord translator'))"
 ARRIVED = """
 SELECT id, connection, headers, body FROM inbox
-WHERE state = 0 AND NOT (connection = ANY(%(resting)s)) ORDER BY id LIMIT %(limit)s
+WHERE state = 0 AND connection = ANY(%(ready)s) ORDER BY id LIMIT %(limit)s
 """
 SETTLE = """
 UPDATE inbox i SET state = x.state, reason = x.reason, settled_at = clock_timestamp()
 FROM json_to_recordset(%(rows)s::json) AS x (id bigint, state smallint, reason text) WHERE i.id = x.id
 """
+
+
+Push = tuple[int, Any, bytes]  # inbox id, headers, body
 
 
 @dataclass(slots=True)
@@ -70,14 +75,13 @@ class Translation:
 
     async def once(self) -> int:
         """Translate the next batch; how many pushes were settled."""
-        resting = [name for name, until in self._resting.items() if until > time.monotonic()]
         async with self._pool.connection() as db, db.transaction():
             cursor = await db.execute(HOLD_TRANSLATOR)
             held = await cursor.fetchone()
             if held is None or not held[0]:
                 return 0
-            cursor = await db.execute(ARRIVED, {"limit": BATCH, "resting": resting}, prepare=True)
-            by_connection: dict[str, list[tuple[int, Any, bytes]]] = {}
+            cursor = await db.execute(ARRIVED, {"limit": BATCH, "ready": self._ready()}, prepare=True)
+            by_connection: dict[str, list[Push]] = {}
             for id, connection, headers, body in await cursor.fetchall():
                 by_connection.setdefault(connection, []).append((id, headers, bytes(body)))
             count = 0
@@ -85,17 +89,43 @@ class Translation:
                 count += await self._settle(db, connection, pushes)
         return count
 
-    async def _settle(self, db: Connection, connection: str, pushes: Sequence[tuple[int, Any, bytes]]) -> int:
+    def _ready(self) -> list[str]:
+        """The connections whose pushes can be read now; those of one that is not open here wait until it is."""
+        now = time.monotonic()
+        return [line.name for line in self._switchboard.lines() if self._resting.get(line.name, 0.0) <= now]
+
+    async def _settle(self, db: Connection, connection: str, pushes: Sequence[Push]) -> int:
+        """Settle pushes of one connection together, or each alone where they cannot be, so that none harms another."""
+        try:
+            async with db.transaction():
+                return await self._apply(db, connection, pushes)
+        except psycopg.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever an outside object trips over becomes a case)
+            if isinstance(error, CallFailed) and not isinstance(outcome_of(error), Rejected | Absent):
+                self._resting[connection] = time.monotonic() + PAUSE_SECONDS
+                log.info("pushes wait for their vendor", connection=connection, pushes=len(pushes), reason=str(error))
+                return 0
+            if len(pushes) == 1:
+                await self._set_aside(db, connection, pushes[0][0], f"{type(error).__name__}: {error}"[:300])
+                return 1
+        count = 0
+        for push in pushes:
+            if not await self._settle(db, connection, [push]):
+                break  # what came later does not overtake it
+            count += 1
+        return count
+
+    async def _set_aside(self, db: Connection, connection: str, id: int, why: str) -> None:
+        await self._open_cases(db, connection, [(id, why)])
+        await db.execute(SETTLE, {"rows": as_json([{"id": id, "state": InboxState.PARKED, "reason": why}])})
+
+    async def _apply(self, db: Connection, connection: str, pushes: Sequence[Push]) -> int:
         webhook = self._switchboard.webhook(connection)
         reading = _Reading()
         for id, headers, body in pushes:
             _read(reading, webhook, id, headers, body)
-        try:
-            observed = [*reading.observed, *await self._read_again(connection, reading.pointers)]
-        except CallFailed as error:
-            self._resting[connection] = time.monotonic() + PAUSE_SECONDS
-            log.info("pushes wait for their vendor", connection=connection, pushes=len(pushes), reason=str(error))
-            return 0
+        observed = [*reading.observed, *await self._read_again(connection, reading.pointers)]
         await observe(db, connection, self._switchboard.roles_of(connection), observed, self._now())
         if reading.unreadable:
             await self._open_cases(db, connection, reading.unreadable)
