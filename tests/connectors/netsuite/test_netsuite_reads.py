@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from accord.connect.connector import Observed, Page, Refusal, Watermark
+from accord.connect.connector import Observed, Page, Pointer, Refusal, Watermark
 from accord.connectors.netsuite import CONNECTOR, approvals
 from accord.sandbox.kit.simulator import ManualClock
 from accord.sandbox.netsuite.pushes import signature
@@ -183,6 +183,13 @@ def test_a_push_of_no_interest_is_set_aside_with_its_reason() -> None:
         (arrival,) = approvals.translate({}, json.dumps(event).encode())
         assert arrival.items == ()
         assert arrival.ignored
+
+
+def test_a_push_that_does_not_say_when_the_task_was_modified_is_read_again() -> None:
+    """The time of posting says nothing of the order of changes: a slow post would hide a newer change."""
+    fields = {name: value for name, value in EVENT["fields"].items() if name != "lastModifiedDate"}
+    (arrival,) = approvals.translate({}, json.dumps({**EVENT, "fields": fields}).encode())
+    assert arrival.items == (Pointer("milestone_approval", "7"),)
 
 
 def test_a_deleted_milestone_is_a_tombstone() -> None:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from accord.connect.connector import Arrival, Observed, Page, Refusal, Resource, Watermark, Webhook
+from accord.connect.connector import Arrival, Observed, Page, Pointer, Refusal, Resource, Watermark, Webhook
 from accord.connect.mapping import Mapping as Table
 from accord.connect.mapping import day, flag, key, own, text
 from accord.connect.observation import observed
@@ -137,18 +137,27 @@ def translate(_: Mapping[str, str], body: bytes) -> Sequence[Arrival]:
     """The approval as the script posted it, or why it is set aside."""
     event = read_json(body)
     occurred = datetime.fromisoformat(event["at"])
-    items: tuple[Observed, ...] = ()
+    items: tuple[Observed | Pointer, ...] = ()
     ignored: str | None = None
     if event["record"] != "projectTask":
         ignored = f"a {event['record']} is of no interest"
-    elif "custevent_accord_milestone" not in event["fields"]:
+    elif not event["fields"].get("custevent_accord_milestone"):
         ignored = "the task is no milestone of ours"
     else:
-        fields = {"custevent_milestone_approved": False, **event["fields"], "id": str(event["id"])}
-        modified = event["fields"].get("lastModifiedDate") or event["at"]
-        version = datetime.fromisoformat(modified).astimezone(UTC).isoformat()
-        items = (observed(APPROVAL, fields, version=version, deleted=event["type"] == "delete", observed_at=occurred),)
+        items = (_pushed(event, occurred),)
     return [Arrival(str(event["event_id"]), f"{event['record']}.{event['type']}", occurred, items, ignored)]
+
+
+def _pushed(event: Json, occurred: datetime) -> Observed | Pointer:
+    """The task itself when the push says when it was modified; otherwise it is read again, because the time of posting
+    says nothing of the order of changes."""
+    gone = event["type"] == "delete"
+    modified = event["fields"].get("lastModifiedDate") or (event["at"] if gone else None)
+    if modified is None:
+        return Pointer(KIND, str(event["id"]))
+    version = datetime.fromisoformat(modified).astimezone(UTC).isoformat()
+    fields = {"custevent_milestone_approved": False, **event["fields"], "id": str(event["id"])}
+    return observed(APPROVAL, fields, version=version, deleted=gone, observed_at=occurred)
 
 
 WEBHOOK = Webhook(verify, event_ids, translate, ("application/json", json.dumps({"received": True}).encode()))
