@@ -31,7 +31,7 @@ from accord.db.pool import Pool
 
 log = structlog.get_logger()
 
-PATH_SECRET = "x-accord-path-secret"  # how a connector's verify sees the last part of the address; never from a sender
+PATH_SECRET = "x-accord-path"  # how a connector's verify sees the last part of the address; never from a sender
 KEPT_SECONDS = 2.0  # how long a connection's secrets are used before they are read again
 _NEVER_STORED = {"authorization", "cookie", "proxy-authorization", PATH_SECRET}
 

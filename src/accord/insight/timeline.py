@@ -9,6 +9,7 @@ from typing import Any
 
 from accord.engine.shell import Connection
 from accord.engine.states import EffectState, ProcessState
+from accord.insight.finding import find_engagement
 from accord.insight.words import money_of, words_of
 from accord.model.money import Money
 from accord.model.plain import to_plain
@@ -87,9 +88,13 @@ async def timeline(db: Connection, engagement: str, *, limit: int | None = None)
     return Timeline(tuple(with_gaps(entries, spans)), tuple(await _open(db, about, lanes, cases)), cut)
 
 
-async def trace(db: Connection, engagement: str) -> list[dict[str, Any]]:
-    """The whole timeline as rows of `at, system, what, actor, money, latency_ms, ref`, in order, for programs."""
-    found = await timeline(db, engagement)
+async def trace(db: Connection, text: str, entities: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The whole timeline of the engagement a text means, as rows of `at, system, what, actor, money, latency_ms, ref`.
+
+    What is not over yet comes last. Raises NoSuchEngagement, SeveralEngagements.
+    """
+    engagement = await find_engagement(db, text, entities)
+    found = await timeline(db, engagement.id)
     return [traced(entry) for entry in (*found.entries, *found.open)]
 
 

@@ -35,10 +35,9 @@ from accord.workbench.remedies import Remedy
 CASE_RETRIED = "case.retried"
 CASE_RESOLVED = "case.resolved"
 
-LOCK = "SELECT 1 FROM business_case WHERE id = ANY(%(ids)s) AND state = 'open' ORDER BY id FOR UPDATE"
 RESOLVE = """
-UPDATE business_case SET state = 'resolved', resolved_at = coalesce(resolved_at, clock_timestamp()),
-    resolution = %(resolution)s, resolved_by = %(by)s, note = coalesce(%(note)s, note) WHERE id = %(id)s
+UPDATE business_case SET state = 'resolved', resolved_at = clock_timestamp(), resolution = %(resolution)s,
+    resolved_by = %(by)s, note = coalesce(%(note)s, note) WHERE id = %(id)s AND state = 'open'
 """
 OPEN_OF_CAUSE = """
 SELECT c.id FROM business_case c WHERE c.state = 'open' AND c.signature = %(signature)s AND (
@@ -147,9 +146,12 @@ async def correct_field(
 
 
 async def _open(db: Connection, id: int, entities: Sequence[str] | None) -> Case:
-    """The case, locked. Raises NoSuchCase, CaseIsSettled."""
+    """The case, if it is open. Nothing is locked: the engine locks effects before cases, and so must we.
+
+    Raises NoSuchCase, CaseIsSettled.
+    """
     found = await one(db, id, entities)
-    if await (await db.execute(LOCK, {"ids": [id]})).fetchone() is None:
+    if found.state != "open":
         raise CaseIsSettled(f"case {id} is resolved already ({found.resolution}); there is nothing left to do")
     return found
 
@@ -169,11 +171,11 @@ async def _retry(db: Connection, case: Case, by: str) -> None:
         await interventions.retry(db, case.process_id)
     elif case.inbox_id is not None:
         await db.execute(TRY_PUSH_AGAIN, {"id": case.inbox_id})
-        await db.execute(RESOLVE, {"id": case.id, "resolution": "translated again", "by": by, "note": None})
+        await _close(db, case, "translated again", by)
         await db.execute("SELECT pg_notify('accord_inbox', '')")
     elif case.reason == "connection_paused" and case.connection is not None:
         await db.execute(RESUME_CONNECTION, {"name": case.connection})
-        await db.execute(RESOLVE, {"id": case.id, "resolution": "connection resumed", "by": by, "note": None})
+        await _close(db, case, "connection resumed", by)
         await db.execute("SELECT pg_notify('accord_ready', '')")
     else:
         raise Conflict(f"case {case.id} has nothing to try again; correct the source, then resolve it with a note")
@@ -181,7 +183,6 @@ async def _retry(db: Connection, case: Case, by: str) -> None:
 
 async def _retry_all(db: Connection, ids: Sequence[int], by: str, what: str) -> int:
     """Cases resolved or turned into questions meanwhile are left as they are."""
-    await db.execute(LOCK, {"ids": list(ids)})
     tried = []
     for id in ids:
         found = await one(db, id)
@@ -195,8 +196,15 @@ async def _retry_all(db: Connection, ids: Sequence[int], by: str, what: str) -> 
 async def _resolved(
     db: Connection, case: Case, by: str, resolution: str, more: Mapping[str, Any] | None = None, note: str | None = None
 ) -> None:
-    await db.execute(RESOLVE, {"id": case.id, "resolution": resolution[:500], "by": by, "note": note})
+    await _close(db, case, resolution, by, note)
     await _tell(db, [case], CASE_RESOLVED, by, resolution, {**(more or {}), **({} if note is None else {"note": note})})
+
+
+async def _close(db: Connection, case: Case, resolution: str, by: str, note: str | None = None) -> None:
+    """Raises CaseIsSettled when somebody else was quicker; what was done before in this transaction is undone by that."""
+    about = {"id": case.id, "resolution": resolution[:500], "by": by, "note": note}
+    if (await db.execute(RESOLVE, about)).rowcount != 1:
+        raise CaseIsSettled(f"case {case.id} was resolved by somebody else just now; look at how before doing more")
 
 
 async def _tell(db: Connection, cases: Sequence[Case], type: str, by: str, what: str, more: Mapping[str, Any]) -> None:
