@@ -46,6 +46,15 @@ def test_upsert_update_read_and_delete_many(caller: Caller) -> None:
     assert all(each["success"] for each in caller.ask("DELETE", f"composite/sobjects?ids={ids}"))
 
 
+def test_a_record_is_in_a_call_once(caller: Caller) -> None:
+    account = caller.account()
+    records = [{"attributes": {"type": "Account"}, "Id": account, "Phone": str(n)} for n in range(2)]
+    results = caller.ask("PATCH", "composite/sobjects", {"records": records})
+    assert [each["success"] for each in results] == [True, False]
+    assert results[1]["errors"][0]["statusCode"] == "DUPLICATE_VALUE"
+    assert caller.row(account)["Phone"] == "0"
+
+
 def test_a_batch_half_of_which_is_busy(caller: Caller) -> None:
     caller.fault("partial_batch", path="composite/sobjects")
     results = caller.ask("POST", "composite/sobjects", {"records": _accounts("1", "2", "3", "4")})

@@ -88,7 +88,17 @@ class Collections:
         body = call.record()
         records = listed(body, "records", MOST)
         all_or_none = bool(body.get("allOrNone"))
-        return Reply(200, self._together(records, lambda each: write(each, call), all_or_none=all_or_none))
+        met: set[str] = set()
+
+        def write_once(each: Json) -> Json:
+            """A record that is in the call twice is refused the second time ([K]: code and words of the SOAP API)."""
+            result = write(each, call)
+            if result["id"] in met:
+                raise Refused("DUPLICATE_VALUE", f"Duplicate id specified: {result['id']}", [])
+            met.add(result["id"])
+            return result
+
+        return Reply(200, self._together(records, write_once, all_or_none=all_or_none))
 
     def _deleted(self, call: Call) -> Reply:
         ids = _comma_list(call.query, "ids")
@@ -112,9 +122,11 @@ class Collections:
         results: list[Json] = []
         failing, self.every_second_fails = self.every_second_fails, False
         for number, each in enumerate(items):
+            before = self.org.mark()
             try:
                 results.append(_failed(_BUSY) if failing and number % 2 else write(each))
             except Refused as refused:
+                self.org.rollback(before)
                 results.append(_failed(refused))
         if all_or_none and not all(each["success"] for each in results):
             self.org.rollback(mark)
