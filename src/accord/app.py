@@ -14,7 +14,7 @@ import psycopg
 import structlog
 
 from accord.connect import registry
-from accord.connect.connector import Connector
+from accord.connect.budgeted import BudgetedSlots, rates_of
 from accord.connect.polling import Polling, enter_polls
 from accord.connect.session import CallRecord
 from accord.connect.store import load_connections
@@ -26,6 +26,7 @@ from accord.db.address import url as database_url
 from accord.db.migrate import upgrade
 from accord.db.pool import Pool, open_pool, transaction
 from accord.engine import eventlog, lease, router
+from accord.engine.budget import TICK_SECONDS, Budget, tick_all
 from accord.engine.lease import Lease
 from accord.engine.worker import Pace, Worker
 from accord.ledger import postings
@@ -38,6 +39,7 @@ log = structlog.get_logger()
 ENGINE_SESSION = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
 SEAL_SECONDS = 10.0
 REFRESH_SECONDS = 0.5
+RACES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 
 COUNT_CALLS = """
 INSERT INTO vendor_call (connection, worker_id, endpoint, status, calls, seconds)
@@ -109,15 +111,19 @@ async def open_switchboard(
     *,
     may_send: Callable[[], bool] = lambda: True,
     on_call: Callable[[CallRecord], None] | None = None,
-    budget: Callable[[str, Connector], Any] | None = None,
+    worker_id: int | None = None,
 ) -> Switchboard:
-    """Open a session for every stored connection; one whose credentials are missing is left out with a warning."""
+    """Open a session for every stored connection; one whose credentials are missing is left out with a warning.
+
+    A worker (`worker_id`) shares the vendors' limits with the other workers; anybody else makes single calls.
+    """
     switchboard = Switchboard()
     async with house.pool.connection() as db:
         stored = await load_connections(db, house.vault)
         for connection in stored.values():
             table = registry.connector(connection.vendor)
-            share = LocalBudget() if budget is None else budget(connection.name, table)
+            rates = rates_of(table.limits, connection.config)
+            share = LocalBudget() if worker_id is None else BudgetedSlots(Budget(connection.name, rates, worker_id))
             try:
                 session = registry.open_session(
                     connection, now=house.now, table=table, slots=share, may_send=may_send, on_call=on_call
@@ -173,7 +179,9 @@ class WorkerProcess:
         async with house.pool.connection() as db:
             held = await Lease.register(db, house.url)
         calls = CallCounter()
-        switchboard = await open_switchboard(house, may_send=held.holds, on_call=calls)
+        switchboard = await open_switchboard(
+            house, may_send=held.holds, on_call=calls, worker_id=held.worker_id
+        )
         async with transaction(house.pool) as db:
             await enter_polls(db, switchboard, self._poll_seconds)
         self.worker = Worker(
@@ -188,6 +196,7 @@ class WorkerProcess:
             self._steady("routing", self._route),
             self._steady("listening", lambda: self._listen(translation)),
             self._steady("take-over", lambda: lease.watch(self._connect, self._stopping.is_set)),
+            self._steady("budgets", lambda: self._share_budgets(switchboard)),
             self._steady("housekeeping", lambda: self._keep_house(switchboard, calls, held)),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
@@ -208,8 +217,13 @@ class WorkerProcess:
         while True:
             try:
                 return await loop()
-            except (psycopg.errors.ObjectNotInPrerequisiteState, lease.Fenced, psycopg.OperationalError):
+            except (psycopg.errors.ObjectNotInPrerequisiteState, lease.Fenced):
                 raise
+            except psycopg.OperationalError as error:
+                # A lost race for a row is tried again; a lost database is the whole worker's affair.
+                if name == "stories" or not isinstance(error, RACES):
+                    raise
+                log.info("a loop lost a race and starts again", loop=name, reason=type(error).__name__)
             except Exception:
                 log.exception("a loop of the worker broke", loop=name)
                 if name == "stories":
@@ -248,6 +262,17 @@ class WorkerProcess:
                     self._facts.set()
                 else:
                     translation.woken.set()
+
+    async def _share_budgets(self, switchboard: Switchboard) -> None:
+        """Exchange shares of the vendors' limits with the other workers, ten times a second."""
+        shares = [line.budget.budget for line in switchboard.lines() if isinstance(line.budget, BudgetedSlots)]
+        connection = await self._connect()
+        async with connection:
+            while not self._stopping.is_set():
+                async with connection.transaction():
+                    await tick_all(connection, shares)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)
 
     async def _keep_house(self, switchboard: Switchboard, calls: CallCounter, held: Lease) -> None:
         sealed_at = 0.0

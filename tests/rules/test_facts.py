@@ -23,7 +23,7 @@ def types(kind: str, before: dict[str, Any] | None, after: dict[str, Any]) -> li
         ("deal", OPEN, WON, [events.DEAL_WON]),
         ("deal", WON, {**WON, "name": "M"}, [events.DEAL_CHANGED]),
         ("deal", WON, OPEN, [events.DEAL_REOPENED]),
-        ("customer", None, {"id": "C"}, []),
+        ("customer", None, {"id": "C"}, [events.CUSTOMER_SEEN]),
         ("customer", {"id": "C"}, {"id": "C", "email": "a@b.c"}, [events.CUSTOMER_CHANGED]),
         ("milestone_approval", None, {"approved": False}, []),
         ("milestone_approval", None, {"approved": True}, [events.MILESTONE_APPROVED]),

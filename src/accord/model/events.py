@@ -27,6 +27,7 @@ class Fact:
 DEAL_WON = "deal.won"
 DEAL_CHANGED = "deal.changed"  # a won deal's content changed
 DEAL_REOPENED = "deal.reopened"
+CUSTOMER_SEEN = "customer.seen"
 CUSTOMER_CHANGED = "customer.changed"
 MILESTONE_APPROVED = "milestone.approved"
 MILESTONE_UNAPPROVED = "milestone.unapproved"

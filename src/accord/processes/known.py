@@ -9,6 +9,6 @@ from accord.engine.story import Read
 T = TypeVar("T")
 
 
-def known(kind: str, id: str, cls: type[T]) -> Read[T | None]:
+def known(kind: str, id: str, cls: type[T], name: str = "") -> Read[T | None]:
     """What we know of one canonical object now; None when we know nothing. A plain `Read` must find it."""
-    return Read(kind, id, cls)
+    return Read(kind, id, cls, name)

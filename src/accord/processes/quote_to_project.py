@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 from accord.engine.states import Priority
 from accord.engine.story import (
@@ -14,6 +15,7 @@ from accord.engine.story import (
     ReadRelated,
     Require,
     Tell,
+    WaitFor,
     effect,
     keep,
     process,
@@ -31,12 +33,19 @@ from accord.processes.known import known
 from accord.rules.activation import Plan, check
 from accord.rules.firm import Firm
 
+ACCOUNT_PATIENCE = timedelta(minutes=10)
+
 
 @process(starts_on=events.DEAL_WON)
 async def quote_to_project(won: Fact) -> dict[str, object]:
     """A won opportunity becomes an active project with a billing schedule, and sales is told."""
     deal = await Read("deal", won.subject, Deal)
     customer = await known("customer", deal.customer_id or "", Customer)
+    if customer is None and deal.customer_id is not None:
+        # The account is named before it was read: deals and accounts come by ways of their own.
+        seen_by = (await Now()) + ACCOUNT_PATIENCE
+        await WaitFor(events.CUSTOMER_SEEN, deal.customer_id, until=seen_by)
+        customer = await known("customer", deal.customer_id, Customer, name="seen")
     twins = await ReadRelated("customer_twins", deal.customer_id or "", Customer)
     firm = await ReadPolicy("firm", Firm.parse)
     checked = check(deal, customer, twins, firm)

@@ -38,7 +38,9 @@ def _deal(before: Body | None, after: Body) -> Found:
 
 
 def _customer(before: Body | None, after: Body) -> Found:
-    return [] if before is None else [(events.CUSTOMER_CHANGED, {"changed": _changed(before, after)})]
+    if before is None:
+        return [(events.CUSTOMER_SEEN, {"legal_name": after.get("legal_name")})]
+    return [(events.CUSTOMER_CHANGED, {"changed": _changed(before, after)})]
 
 
 def _milestone_approval(before: Body | None, after: Body) -> Found:
