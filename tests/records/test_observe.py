@@ -1,10 +1,14 @@
 """What a vendor shows becomes a record and facts, once, in order, by the field's owner."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from accord.db.pool import Pool, transaction
+import pytest
+
+from accord.db.pool import Connection, Pool, transaction
 from accord.records.knowledge import Records
 from accord.records.observe import Applied, Seen, apply
 
@@ -138,4 +142,64 @@ async def test_two_stories_keep_their_parts_of_one_object_at_once(pool: Pool) ->
         await Records(nothing_posted).keep(db, parts, NOW)
     assert await rows(pool, "SELECT body, correlation FROM record") == [
         ({"id": "INV-1", "paid": 1, "disputed": True}, "DEA-1")
+    ]
+
+
+SEEN = Seen("invoice", "in_1", "2", {"status": "open", "origin": "milestone"}, canonical_id="INV-1")
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+async def until_it_waits(pool: Pool, task: asyncio.Task[Any]) -> None:
+    """Until a transaction waits for another; or until the task has ended, because it did not wait."""
+    for _ in range(2000):
+        if task.done() or (await rows(pool, WAITING))[0][0]:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("the second transaction neither waited nor ended")
+
+
+async def both_at_once(pool: Pool, first: Callable[[Connection], Awaitable[object]]) -> Applied:
+    """See the invoice while another transaction that has written it is still open; the crosswalk knows it already."""
+    async with transaction(pool) as db:
+        await db.execute(
+            "INSERT INTO crosswalk (connection, kind, canonical_id, vendor_id) "
+            "VALUES ('stripe', 'invoice', 'INV-1', 'in_1')"
+        )
+    async with transaction(pool) as db:
+        await first(db)
+        second = asyncio.create_task(see(pool, SEEN, connection="stripe", roles=frozenset({"billing"})))
+        await until_it_waits(pool, second)
+    return await second
+
+
+async def test_two_that_see_an_object_first_at_the_same_moment_tell_one_fact(pool: Pool) -> None:
+    """Webhook and poll, to the millisecond; neither could see the other's record."""
+    found = await both_at_once(pool, lambda db: apply(db, "stripe", frozenset({"billing"}), [SEEN], NOW))
+    assert (found.changed, found.unchanged, found.facts) == (0, 1, 0)
+    assert await rows(pool, "SELECT type FROM event") == [("invoice.issued",)]
+
+
+async def test_a_push_does_not_undo_what_a_story_keeps_at_the_same_moment(pool: Pool) -> None:
+    """The invoice is issued and kept; its own push is here before the story has said so."""
+    kept: Any = [("invoice", "INV-1", {"id": "INV-1", "deal_id": "DEA-1"}, "DEA-1")]
+    await both_at_once(pool, lambda db: Records(nothing_posted).keep(db, kept, NOW))
+    assert await rows(pool, "SELECT body ->> 'deal_id', body ->> 'status', correlation, version FROM record") == [
+        ("DEA-1", "open", "DEA-1", 2)
+    ]
+
+
+async def test_a_story_does_not_undo_what_a_push_brings_at_the_same_moment(pool: Pool) -> None:
+    async with transaction(pool) as db:
+        await apply(db, "stripe", frozenset({"billing"}), [SEEN], NOW)
+        kept: Any = [("invoice", "INV-1", {"id": "INV-1", "deal_id": "DEA-1"}, "DEA-1")]
+
+        async def keep() -> None:
+            async with transaction(pool) as other:
+                await Records(nothing_posted).keep(other, kept, NOW)
+
+        second = asyncio.create_task(keep())
+        await until_it_waits(pool, second)
+    await second
+    assert await rows(pool, "SELECT body ->> 'deal_id', body ->> 'status', version FROM record") == [
+        ("DEA-1", "open", 2)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from accord.engine.intents import as_json
 from accord.engine.shell import Connection, Reading
 from accord.engine.story import Read, ReadPolicy, ReadRelated
 from accord.errors import UsageError
-from accord.records.observe import WRITE_RECORDS, digest_of_record
+from accord.records.observe import digest_of_record, write_records
 
 READ_RECORDS = """
 SELECT r.kind, r.id, r.body FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text)
@@ -143,6 +143,16 @@ class Records:
         for kind, id, body, correlation in objects:
             earlier, of = newest.get((kind, id), ({}, None))
             newest[kind, id] = ({**earlier, **body}, correlation or of)
+        while newest:  # a second time only for objects that somebody else wrote first at the same moment
+            rows = await self._versions(connection, newest, at)
+            written = await write_records(connection, rows)
+            raced = {(row["kind"], row["id"]) for row in rows} - written
+            newest = {about: newest[about] for about in sorted(raced)}
+
+    async def _versions(
+        self, connection: Connection, newest: Mapping[tuple[str, str], tuple[dict[str, Any], str | None]], at: datetime
+    ) -> list[dict[str, Any]]:
+        """The next version of each object that changes."""
         about = [{"kind": kind, "id": id} for kind, id in sorted(newest)]
         cursor = await connection.execute(CURRENT_VERSIONS, {"rows": as_json(about)}, prepare=True)
         known = {(row[0], row[1]): row[2:] for row in await cursor.fetchall()}
@@ -168,13 +178,4 @@ class Records:
                     "at": at,
                 }
             )
-        if rows:
-            await connection.execute(WRITE_RECORDS, {"rows": as_json(rows)}, prepare=True)
-
-    async def post(
-        self,
-        connection: Connection,
-        entries: Entries,
-        at: datetime,  # noqa: ARG002  (the engine hands it to all it writes; a posting bears its own time)
-    ) -> None:
-        await self._post(connection, entries)
+        return rows

@@ -45,7 +45,7 @@ WITH x AS (
         provenance jsonb, connection text, source_version text, correlation text, deleted boolean, at timestamptz)
 ), kept AS (
     INSERT INTO record_version (kind, id, version, body, provenance, changed_at)
-    SELECT kind, id, version, body, provenance, at FROM x ON CONFLICT DO NOTHING
+    SELECT kind, id, version, body, provenance, at FROM x ORDER BY kind, id ON CONFLICT DO NOTHING
 )
 INSERT INTO record (kind, id, version, body, digest, provenance, connection, source_version, correlation, deleted,
     changed_at, observed_at)
@@ -56,6 +56,8 @@ ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, body = excluded
     provenance = excluded.provenance, connection = excluded.connection, source_version = excluded.source_version,
     correlation = coalesce(excluded.correlation, record.correlation), deleted = excluded.deleted,
     changed_at = excluded.changed_at, observed_at = excluded.observed_at
+WHERE record.version = excluded.version - 1
+RETURNING kind, id
 """
 CONFLICTS = """
 INSERT INTO ownership_conflict (kind, canonical_id, field, owner_role, connection, kept, offered)
@@ -98,12 +100,35 @@ async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Se
     if not seen:
         return result
     ids = await _identify(db, connection, seen)
-    seen = _newest(seen, ids)
+    left = _newest(seen, ids)
+    while left:  # a second time only for objects that somebody else saw first at the same moment
+        left = await _apply(db, connection, roles, left, ids, now, result)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One object that is to be written, and what follows from it."""
+
+    seen: Seen
+    row: dict[str, Any]
+    facts: list[dict[str, Any]]
+
+
+async def _apply(
+    db: Connection,
+    connection: str,
+    roles: frozenset[str],
+    seen: Sequence[Seen],
+    ids: Mapping[tuple[str, str], str],
+    now: datetime,
+    result: Applied,
+) -> list[Seen]:
+    """Apply one observation each of distinct objects; those that have to be applied again."""
     bodies = [_body(each, ids) for each in seen]
     current = await _current(db, [(each.kind, body["id"]) for each, body in zip(seen, bodies, strict=True)])
     correlations = await _correlations(db, bodies)
-    rows: list[dict[str, Any]] = []
-    new_facts: list[dict[str, Any]] = []
+    changes: dict[tuple[str, str], _Change] = {}
     conflicts: list[dict[str, Any]] = []
     for each, body in zip(seen, bodies, strict=True):
         before = current.get((each.kind, body["id"]))
@@ -116,40 +141,51 @@ async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Se
         if before is not None and bytes(before["digest"]).hex() == digest:
             result.unchanged += 1
             continue
-        result.changed += 1
         correlation = _correlation(each.kind, merged, before, correlations)
-        if each.problems:
-            result.problems.append((each.kind, merged["id"], each.problems))
         version = 1 if before is None else before["version"] + 1
-        rows.append(
-            {
-                "kind": each.kind,
-                "id": merged["id"],
-                "version": version,
-                "body": merged,
-                "digest": digest,
-                "provenance": provenance,
-                "connection": connection,
-                "source_version": each.version,
-                "correlation": correlation,
-                "deleted": each.deleted,
-                "at": now,
-            }
-        )
+        row = {
+            "kind": each.kind,
+            "id": merged["id"],
+            "version": version,
+            "body": merged,
+            "digest": digest,
+            "provenance": provenance,
+            "connection": connection,
+            "source_version": each.version,
+            "correlation": correlation,
+            "deleted": each.deleted,
+            "at": now,
+        }
         before_body = None if before is None else before["body"]
         actor = each.actor or connection
         found = facts.derive(each.kind, merged["id"], before_body, merged, at=_occurred(each, now), actor=actor)
         for fact in found:
             fact.payload["record_version"] = version  # two changes in one second are two facts
         cause = f"{connection} {each.kind} {each.vendor_id}"
-        new_facts.extend(fact_row(fact, correlation, cause) for fact in found)
-    if rows:
-        await db.execute(WRITE_RECORDS, {"rows": as_json(rows)}, prepare=True)
+        told = [fact_row(fact, correlation, cause) for fact in found]
+        changes[each.kind, merged["id"]] = _Change(each, row, told)
+    written = await write_records(db, [change.row for change in changes.values()])
     if conflicts:
         await db.execute(CONFLICTS, {"rows": as_json(conflicts)})
+    done = [change for about, change in changes.items() if about in written]
+    new_facts = [fact for change in done for fact in change.facts]
     await eventlog.append(db, new_facts)
-    result.facts = len(new_facts)
-    return result
+    result.changed += len(done)
+    result.facts += len(new_facts)
+    result.problems += [(each.seen.kind, each.row["id"], each.seen.problems) for each in done if each.seen.problems]
+    return [change.seen for about, change in changes.items() if about not in written]
+
+
+async def write_records(db: Connection, rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """Write records, each the version after the one that was read; (kind, id) of those that were written.
+
+    A record that was read is locked, so the others are objects that nobody knew when they were looked for, and that
+    another transaction wrote before this one. What was made without knowing of it must be made again.
+    """
+    if not rows:
+        return set()
+    cursor = await db.execute(WRITE_RECORDS, {"rows": as_json(rows)}, prepare=True)
+    return {(kind, id) for kind, id in await cursor.fetchall()}
 
 
 def _newest(seen: Sequence[Seen], ids: Mapping[tuple[str, str], str]) -> list[Seen]:
