@@ -131,7 +131,7 @@ def check(name: str) -> None:
 
 
 def vendors(*, as_json: bool) -> None:
-    from accord.connect.conformance import capability_matrix
+    from accord.connect.capability import capability_matrix
 
     tables = [registry.connector(vendor) for vendor in registry.vendors()]
     rows = capability_matrix(tables)
@@ -142,7 +142,7 @@ def vendors(*, as_json: bool) -> None:
 
 
 def create_api_key(name: str, roles: list[str], entities: list[str]) -> None:
-    from accord.api.keys import create_key
+    from accord.governance.keys import create_key
 
     async def write(house: House) -> str:
         async with transaction(house.pool) as db:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 
-from accord.app import House, WorkerProcess, open_house
+from accord.app import WorkerProcess, open_house
 from accord.cli.logs import configure
 from accord.demo.children import Child, end, start
 from accord.errors import Unavailable
@@ -38,17 +38,14 @@ def run_server() -> None:
 
 async def _server(settings: Settings) -> None:
     from accord.api.serving import serve
+    from accord.governance.state import State
+    from accord.web.pages import add_pages
 
     async with open_house(settings) as house:
         stopping = asyncio.Event()
         _on_interrupt(stopping.set)
-        await serve(_state(house), settings, stopping)
-
-
-def _state(house: House) -> object:
-    from accord.api.state import State
-
-    return State(pool=house.pool, settings=house.settings, vault=house.vault, now=house.now)
+        state = State(pool=house.pool, settings=house.settings, vault=house.vault, now=house.now)
+        await serve(state, stopping, pages=add_pages)
 
 
 def run_up(workers: int) -> None:

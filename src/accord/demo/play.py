@@ -106,7 +106,8 @@ async def sign_in_address(house: House, base_url: str) -> str:
     """The address of the pages with a sign-in token that works once."""
     from accord.web.sign_in import one_time_address
 
-    return await one_time_address(house.pool, base_url, house.now())
+    address: str = await one_time_address(house.pool, base_url, house.now())
+    return address
 
 
 async def _answers(base_url: str) -> None:
