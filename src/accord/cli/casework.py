@@ -35,14 +35,14 @@ def show_list(
 ) -> None:
     if clusters:
         rows = _in_transaction(cases.clusters)
-        _print("Open cases by cause", rows, as_json)
+        _print("Open cases by cause", rows, as_json=as_json)
         return
     filters = cases.Filter(owner=owner, reason=reason, engagement=engagement)
     page = _in_transaction(lambda db: cases.list_cases(db, filters, limit=limit))
-    _print("Open cases", page.cases, as_json)
+    _print("Open cases", page.cases, as_json=as_json)
 
 
-def _print(title: str, rows: Any, as_json: bool) -> None:
+def _print(title: str, rows: Any, *, as_json: bool) -> None:
     plain = [cases.plain(row) for row in rows]
     if as_json:
         print_json(plain)

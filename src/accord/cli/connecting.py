@@ -21,7 +21,8 @@ from accord.errors import UsageError
 from accord.settings import Settings
 
 BIND = """
-INSERT INTO binding (role, legal_entity, valid_from, connection) VALUES (%(role)s, %(entity)s, %(since)s, %(connection)s)
+INSERT INTO binding (role, legal_entity, valid_from, connection)
+VALUES (%(role)s, %(entity)s, %(since)s, %(connection)s)
 ON CONFLICT (role, legal_entity, valid_from) DO UPDATE SET connection = excluded.connection
 """
 LIST = """
@@ -47,10 +48,10 @@ def add(name: str, vendor: str, settings: list[str], credentials_file: Path | No
     """Store a connection; what its vendor needs and was not given is asked for."""
     table = registry.connector(vendor)
     given: dict[str, Any] = json.loads(credentials_file.read_text()) if credentials_file is not None else {}
-    for each in settings:
-        key, separator, value = each.partition("=")
+    for setting in settings:
+        key, separator, value = setting.partition("=")
         if not separator:
-            raise UsageError(f"{each!r} is not name=value")
+            raise UsageError(f"{setting!r} is not name=value")
         given[key] = value
     secret = {each.name for each in table.credentials if each.secret}
     for each in table.credentials:
@@ -136,9 +137,9 @@ def vendors(*, as_json: bool) -> None:
     tables = [registry.connector(vendor) for vendor in registry.vendors()]
     rows = capability_matrix(tables)
     if as_json:
-        print_json(rows)
+        print_json([row._asdict() for row in rows])
     elif rows:
-        as_table("What makes each write safe to repeat", list(rows[0]), [list(row.values()) for row in rows])
+        as_table("What makes each write safe to repeat", rows[0]._fields, rows)
 
 
 def create_api_key(name: str, roles: list[str], entities: list[str]) -> None:

@@ -29,12 +29,14 @@ SELECT (SELECT count(*) FROM open_process WHERE state IN (0, 1)) AS moving,
        (SELECT count(*) FROM worker_heartbeat WHERE at > clock_timestamp() - interval '5 seconds') AS workers
 """
 CONNECTIONS = """
-SELECT c.name, c.vendor, c.state, coalesce(c.state_reason, ''), p.kind, p.last_at, p.failures, coalesce(p.last_error, '')
+SELECT c.name, c.vendor, c.state, coalesce(c.state_reason, ''), p.kind, p.last_at, p.failures,
+    coalesce(p.last_error, '')
 FROM connection c LEFT JOIN poll p ON p.connection = c.name ORDER BY 1, 5
 """
 REARM_INBOX = "UPDATE inbox SET state = 0, reason = NULL WHERE id = ANY(%(ids)s) AND state IN (3, 4) RETURNING id"
 CLOSE_INBOX_CASES = """
-UPDATE business_case SET state = 'resolved', resolved_at = clock_timestamp(), resolution = 'replayed', resolved_by = 'cli'
+UPDATE business_case SET state = 'resolved', resolved_at = clock_timestamp(), resolution = 'replayed',
+    resolved_by = 'cli'
 WHERE state = 'open' AND inbox_id = ANY(%(ids)s)
 """
 
@@ -126,12 +128,12 @@ def run_replay(inbox: list[int], process: int | None, *, as_json: bool) -> None:
             async with house.pool.connection() as db:
                 return await replay_process(db, PROCESSES, process)
 
-        _show_replayed(_in_house(drive), as_json)
+        _show_replayed(_in_house(drive), as_json=as_json)
     else:
         raise UsageError("say what to replay: --inbox ROW or --process ID")
 
 
-def _show_replayed(replayed: Replayed, as_json: bool) -> None:
+def _show_replayed(replayed: Replayed, *, as_json: bool) -> None:
     if as_json:
         print_json({"process": replayed.process_id, "same": replayed.same, "differences": replayed.differences})
     else:

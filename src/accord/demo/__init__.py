@@ -1,1 +1,1 @@
-"""The demonstration: a consulting firm with three legal entities, its simulated vendors, and one deal from won to cash."""
+"""The demonstration: a firm with three legal entities, its simulated vendors, and one deal from won to cash."""

@@ -1,4 +1,4 @@
-"""What must hold after the story, checked against the vendors' own state and the ledger, not against our own records."""
+"""What must hold after the story, checked against the vendors' own state and the ledger, not our own records."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ Objects = Mapping[str, Sequence[Mapping[str, Any]]]
 
 INVOICES = """
 SELECT r.body, n.body ->> 'erp_id',
-       (SELECT vendor_id FROM crosswalk c WHERE c.connection = 'salesforce' AND c.kind = 'invoice' AND c.canonical_id = r.id)
+       (SELECT vendor_id FROM crosswalk c
+        WHERE c.connection = 'salesforce' AND c.kind = 'invoice' AND c.canonical_id = r.id)
 FROM record r LEFT JOIN record n ON n.kind = 'invoice_posting' AND n.id = r.id
 WHERE r.kind = 'invoice' AND r.correlation = %(deal)s ORDER BY r.body ->> 'number'
 """
 PAYMENTS = "SELECT body FROM record WHERE kind = 'payment_application' AND correlation = %(deal)s ORDER BY id"
-CASES = "SELECT id, reason, state, resolution, owner, amount, currency FROM business_case WHERE correlation = %(deal)s ORDER BY id"
+CASES = """
+SELECT id, reason, state, resolution, owner, amount, currency FROM business_case
+WHERE correlation = %(deal)s ORDER BY id
+"""
 TWICE = """
 SELECT count(*) FROM (SELECT 1 FROM effect WHERE state = 2 GROUP BY connection, kind, canonical_id, verb, version
     HAVING count(*) > 1 AND version = 'once') twice
@@ -61,7 +65,7 @@ async def summarise(house: House, world: World, told: Told) -> dict[str, Any]:
         "no effect committed twice": twice is not None and twice[0] == 0,
         "no effect unfinished": unfinished is not None and unfinished[0] == 0,
         "audit chain verifies": not broken,
-        **_vendor_checks(state, told, invoices, payments),
+        **_vendor_checks(state, invoices, payments),
     }
     return summary
 
@@ -102,7 +106,7 @@ def _case(row: Sequence[Any]) -> dict[str, Any]:
 
 
 def _vendor_checks(
-    state: Mapping[str, Objects], told: Told, invoices: Sequence[Mapping[str, Any]], payments: Sequence[Any]
+    state: Mapping[str, Objects], invoices: Sequence[Mapping[str, Any]], payments: Sequence[Any]
 ) -> dict[str, bool]:
     """Each system holds each object once, and all systems agree about the money."""
     erp, billing, crm = state["netsuite"], state["stripe"], state["salesforce"]

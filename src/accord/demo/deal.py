@@ -1,4 +1,4 @@
-"""The deal of the story: a transformation engagement in three countries with fixed-fee milestones and a managed service."""
+"""The deal of the story: a transformation in three countries with fixed-fee milestones and a managed service."""
 
 from __future__ import annotations
 

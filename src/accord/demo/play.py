@@ -47,7 +47,7 @@ async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> Non
         await switchboard.close()
         summary["seconds"] = round(time.monotonic() - started, 1)
         if json_file is not None:
-            json_file.write_text(json.dumps(summary, indent=2, default=str) + "\n")
+            await asyncio.to_thread(json_file.write_text, json.dumps(summary, indent=2, default=str) + "\n")
         failed = sorted(name for name, holds in summary["checks"].items() if not holds)
         console.print(
             f"{len(summary['checks']) - len(failed)} of {len(summary['checks'])} checks hold, {summary['seconds']} s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -32,7 +32,7 @@ class Stage:
         )
         self._task = self._progress.add_task("", total=steps)
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

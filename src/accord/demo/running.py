@@ -18,8 +18,8 @@ from accord.demo.world import World
 BEATING = "SELECT count(*) FROM worker_heartbeat WHERE at > clock_timestamp() - interval '5 seconds'"
 CURRENT_FIRM = "SELECT body FROM policy WHERE name = 'firm' ORDER BY version DESC LIMIT 1"
 
-# Stripe's 25 calls a second to one endpoint are a default that it raises on request; a firm that moves thousands of deals
-# asks first. The account's own limit of 100 a second stays.
+# Stripe's 25 calls a second to one endpoint are a default that it raises on request; a firm that moves thousands of
+# deals asks first. The account's own limit of 100 a second stays.
 ENDPOINT_LIMIT = 100
 SETTINGS: dict[str, dict[str, Any]] = {
     "salesforce": {"poll_seconds": 2.0},
@@ -47,7 +47,7 @@ async def running_house(house: House, console: Console, products: Sequence[str],
 
 
 def firm(products: Sequence[str]) -> dict[str, object]:
-    """The firm's policy for a pipeline without statements of work: its products, and one milestone for the whole amount."""
+    """The firm's policy for deals without statements of work: its products, and one milestone for the whole amount."""
     return {**FIRM, "products": list(products), "milestones_may_be_implied": True}
 
 

@@ -1,4 +1,4 @@
-"""Sets a house up for simulated vendors: connections with their credentials, bindings, policy, subscriptions to pushes."""
+"""Sets a house up for simulated vendors: connections with credentials, bindings, policy, subscriptions to pushes."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ async def connect_sandbox(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     firm: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """Store a connection for each simulated vendor (as `accord sandbox --json` describes it); the push secrets by vendor.
+    """Store a connection for each simulated vendor, as `accord sandbox --json` describes it.
 
-    A connection that is there keeps its push secret.
+    Gives the push secrets by vendor. A connection that is there keeps its push secret.
     """
     push_secrets: dict[str, str] = {}
     async with transaction(house.pool) as db:

@@ -1,4 +1,4 @@
-"""The story of the demonstration, act by act: what the world does, and what the platform must have done before the next."""
+"""The story of the demonstration, act by act: what the world does, and what the platform must have done by then."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from accord.demo.progress import Stage
 from accord.demo.world import World
 from accord.model.identity import canonical_id
 
-CASES = "SELECT count(*), max(id), max(jsonb_array_length(problems)) FROM business_case WHERE state = 'open' AND correlation = %(deal)s"
+CASES = """
+SELECT count(*), max(id), max(jsonb_array_length(problems)) FROM business_case
+WHERE state = 'open' AND correlation = %(deal)s
+"""
 FACTS = "SELECT count(*) FROM event WHERE type = %(type)s AND correlation = %(deal)s"
 INVOICES = "SELECT count(*) FROM record WHERE kind = 'invoice_posting' AND correlation = %(deal)s"
-OPEN_WORK = "SELECT count(*) FROM open_process o JOIN process p ON p.id = o.process_id WHERE o.state IN (0, 1) AND p.correlation = %(deal)s"
+OPEN_WORK = """
+SELECT count(*) FROM open_process o JOIN process p ON p.id = o.process_id
+WHERE o.state IN (0, 1) AND p.correlation = %(deal)s
+"""
 INVOICE_OF = """
 SELECT body ->> 'status', body -> 'paid' ->> 'amount', body ->> 'billing_ref', (body ->> 'disputed')::boolean
 FROM record WHERE kind = 'invoice' AND id = %(invoice)s
@@ -30,7 +36,10 @@ HELD = """
 SELECT (SELECT (body ->> 'on_hold')::boolean FROM effect WHERE kind = 'receivable_hold' AND canonical_id = %(invoice)s
         AND state = 2 ORDER BY generation DESC LIMIT 1)
 """
-MILESTONE = "SELECT body -> 'amount' ->> 'amount', body ->> 'planned_on' FROM record WHERE kind = 'scheduled_milestone' AND id = %(id)s"
+MILESTONE = """
+SELECT body -> 'amount' ->> 'amount', body ->> 'planned_on' FROM record
+WHERE kind = 'scheduled_milestone' AND id = %(id)s
+"""
 
 
 @dataclass(slots=True)
