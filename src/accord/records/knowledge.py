@@ -149,6 +149,10 @@ class Records:
             raced = {(row["kind"], row["id"]) for row in rows} - written
             newest = {about: newest[about] for about in sorted(raced)}
 
+    async def post(self, connection: Connection, entries: Entries, at: datetime) -> None:  # noqa: ARG002  (entries carry their own times)
+        """Post ledger entries inside the caller's transaction."""
+        await self._post(connection, entries)
+
     async def _versions(
         self, connection: Connection, newest: Mapping[tuple[str, str], tuple[dict[str, Any], str | None]], at: datetime
     ) -> list[dict[str, Any]]:
