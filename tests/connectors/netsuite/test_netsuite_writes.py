@@ -157,8 +157,11 @@ async def test_a_project_number_that_is_taken_is_refused_with_netsuites_words(de
 
 async def test_an_invoice_put_three_times_has_its_lines_once(desk: Desk) -> None:
     """The trap: without ?replace= a second write would append the lines to those of the first."""
-    await desk.invoice()
+    await desk.project()
+    await desk.committed("invoice", {**INVOICE, "lines": INVOICE["lines"] * 3}, key="v0")
+    await desk.committed("invoice", INVOICE)
     await desk.committed("invoice", INVOICE, key="again")
+    assert desk.rows("invoice")[0]["total"] == 113050.6
     shorter = {**INVOICE, "lines": [{**INVOICE["lines"][0], "net": money("10.00"), "tax": money("1.90")}]}
     await desk.committed("invoice", shorter, key="v2")
     (row,) = desk.rows("invoice")
@@ -187,6 +190,30 @@ async def test_a_payment_in_part_and_the_rest(desk: Desk) -> None:
     outcome = await desk.one("payment", {**PAYMENT, "id": "PAY-3", "amount": money("0.01")})
     assert isinstance(outcome, Rejected)
     assert "cannot be applied" in outcome.message
+
+
+async def test_a_payment_moved_to_another_invoice_leaves_the_first(desk: Desk) -> None:
+    await desk.invoice()
+    await desk.committed("invoice", {**INVOICE, "id": "INV-2"})
+    await desk.committed("payment", PAYMENT)
+    await desk.committed("payment", {**PAYMENT, "invoice_id": "INV-2"}, key="v2")
+    paid = {row["externalId"]: row["amountPaid"] for row in desk.rows("invoice")}
+    assert paid == {"INV-1": 0, "INV-2": 50000}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [("task", {**TASK, "amount": money("1.00")}), ("invoice", {**INVOICE, "lines": INVOICE["lines"] * 2}),
+     ("payment", {**PAYMENT, "amount": money("1.00")}), ("project", {**PROJECT, "status": "closed"}),
+     ("customer", {**CUSTOMER, "entities": ["DE", "US", "JP"]}), ("customer", {**CUSTOMER, "email": "x@y.example"})],
+)  # fmt: skip
+async def test_an_older_state_is_as_good_as_none_to_the_probe(desk: Desk, kind: str, changed: dict[str, Any]) -> None:
+    await desk.invoice()
+    await desk.committed("task", TASK)
+    await desk.committed("payment", PAYMENT)
+    before = {"task": TASK, "invoice": INVOICE, "payment": PAYMENT, "project": PROJECT, "customer": CUSTOMER}[kind]
+    assert isinstance(await desk.probe(kind, before), Committed)
+    assert isinstance(await desk.probe(kind, changed), Absent)
 
 
 async def test_a_closed_period_is_a_refusal_for_a_person(desk: Desk) -> None:

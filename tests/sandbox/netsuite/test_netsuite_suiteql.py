@@ -75,6 +75,8 @@ def _refused(caller: Caller, sql: Any, **query: int) -> str:
         ("PRAGMA table_info(customer)", "must be a SELECT"),
         ("WITH x AS (SELECT 1) DELETE FROM customer", "Search error occurred"),
         ("SELECT load_extension('x')", "Search error occurred"),
+        ("SELECT * FROM pragma_table_info('customer')", "Search error occurred"),
+        ("SELECT name FROM sqlite_master", "Search error occurred"),
         ("SELECT TO_DATE('x', 'YYYY-MM-DD')", "Search error occurred"),
         ("", "must be a SELECT"),
         (None, "must be a SELECT"),

@@ -198,5 +198,7 @@ def _columns(kind: RecordType) -> list[tuple[str, str]]:
     return columns + ([(name, name) for name in ("type", "recordtype", "posting")] if kind.code else [])
 
 
-def _only_reading(action: int, *_: Any) -> int:
-    return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
+def _only_reading(action: int, table: str | None, *_: Any) -> int:
+    """What a query may do: read the account's tables, and nothing of SQLite's own."""
+    allowed = action in _READING and not (action == sqlite3.SQLITE_READ and (table or "").startswith("sqlite_"))
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
