@@ -8,10 +8,12 @@ import psycopg
 import pytest
 
 from accord.db.pool import Pool, transaction
+from accord.engine.shell import Knowledge
 from accord.engine.story import Post
 from accord.ledger.dispositions import Disposition, item, move
 from accord.ledger.postings import standing, write
 from accord.model.money import Money
+from accord.records.knowledge import Records
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 HUNDRED = Money.of("100.00", "EUR")
@@ -82,3 +84,11 @@ async def test_a_lost_posting_shows_as_unexplained(pool: Pool) -> None:
     async with pool.connection() as db:
         (found,) = await standing(db)
     assert found.unexplained == Decimal("100.00")
+
+
+async def test_what_the_engine_posts_reaches_the_ledger(pool: Pool) -> None:
+    knowledge: Knowledge = Records(write)
+    async with transaction(pool) as db:
+        await knowledge.post(db, [(APPROVE.entry, APPROVE.items, APPROVE.postings)], NOW)
+        (found,) = await standing(db)
+    assert found.dispositions == {"wip": Decimal("100.00")}

@@ -183,3 +183,11 @@ class Records:
                 }
             )
         return rows
+
+    async def post(
+        self,
+        connection: Connection,
+        entries: Entries,
+        at: datetime,  # noqa: ARG002  (the engine hands it to all it writes; a posting bears its own time)
+    ) -> None:
+        await self._post(connection, entries)
