@@ -95,8 +95,7 @@ async def _results(session: Session, job: str, count: int) -> list[Outcome]:
     patience = float(session.config.get("job_seconds") or 120.0)
     try:
         async with asyncio.timeout(patience):
-            await _completed(session, job)
-            tasks = (await _read(session, f"{job}/task")).json()["items"]
+            tasks = await _tasks(session, job)
             if len(tasks) == 1:
                 answer = await _read(session, _link(tasks[0]) + "/result", refusals=True)
                 entries = _entries(answer, count)
@@ -113,15 +112,22 @@ async def _results(session: Session, job: str, count: int) -> list[Outcome]:
     return [_outcome(session, each) for each in entries]
 
 
-async def _completed(session: Session, job: str) -> None:
-    """Look again after ever longer waits; a read that fails for a moment is tried again within the job's patience."""
+async def _tasks(session: Session, job: str) -> list[Json]:
+    """The tasks of the job once it is completed. The list of tasks says so itself where it has more than links, which
+    saves the look at the job; the waits grow."""
     wait = float(session.config.get("job_look_seconds") or FIRST_LOOK_SECONDS)
     while True:
         await asyncio.sleep(wait)
-        answer = await _read(session, job)
-        if answer.json().get("completed"):
-            return
+        tasks = _items(await _read(session, f"{job}/task"))
+        if tasks and all(each.get("completed") for each in tasks):
+            return tasks
+        if not all("completed" in each for each in tasks) and (await _read(session, job)).json().get("completed"):
+            return _items(await _read(session, f"{job}/task"))
         wait = min(wait * 1.5, LONGEST_LOOK_SECONDS)
+
+
+def _items(answer: Answer) -> list[Json]:
+    return list(answer.json()["items"])
 
 
 async def _read(session: Session, url: str, *, refusals: bool = False) -> Answer:

@@ -1,7 +1,8 @@
 """Asynchronous requests: a job, its tasks, their results, and the key that keeps one request from becoming two jobs.
 
-Job, task and result addresses and their progress words are documented (vendors.md 2.2); what the result of a batch
-looks like is not, so it can be set: `one_task` (a collection with one entry a record, in order) or `task_per_record`.
+Job, task and result addresses and their progress words are documented (vendors.md 2.2). What the result of a batch
+looks like is not, so it can be set: `one_task` (a collection with one entry a record, in order) or `task_per_record`;
+nor is whether the list of tasks tells their progress (`list_progress`) or only links to them.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ class Jobs:
     """All jobs of the account. Times are of the wall clock, so that a shift of the business clock finishes nothing."""
 
     def __init__(
-        self, wall: Clock, *, queue_seconds: float, record_seconds: float, batch_result: str = "one_task"
-    ) -> None:
+        self, wall: Clock, *, queue_seconds: float, record_seconds: float, batch_result: str = "one_task",
+        list_progress: bool = True,
+    ) -> None:  # fmt: skip
         self.wall = wall
         self.queue_seconds, self.record_seconds, self.batch_result = queue_seconds, record_seconds, batch_result
+        self.list_progress = list_progress
         self._jobs: dict[str, Job] = {}
         self._waiting: list[Job] = []
         self._keys: dict[str, str] = {}
@@ -85,6 +88,8 @@ class Jobs:
         tasks = len(job.answers or job.work) if job.batch and self.batch_result == "task_per_record" else 1
         if len(parts) == 2:
             items = [self._task(job, here, number) for number in range(1, tasks + 1)]
+            if not self.list_progress:
+                items = [{"links": each["links"]} for each in items]
             return _json(page(f"{here}/task", items, offset=0, limit=1000, total=len(items)))
         if not parts[2].isdigit() or not 1 <= int(parts[2]) <= tasks:
             raise Refused(404, "NOT_FOUND", f"The task {parts[2]} does not exist.")

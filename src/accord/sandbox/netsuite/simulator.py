@@ -47,8 +47,9 @@ class NetSuiteSimulator:
         time_zone: str = "America/Los_Angeles",
         concurrency: int = 5,
         service_seconds: float = 0.01,
-        queue_seconds: float = 0.1,
-        record_seconds: float = 0.002,
+        queue_seconds: float = 0.05,
+        record_seconds: float = 0.001,
+        list_progress: bool = True,
         batch_result: str = "one_task",
         batch_id_field: str = "externalId",
         locate_upserts: bool = True,
@@ -64,8 +65,9 @@ class NetSuiteSimulator:
         self.signatures = TokenSignatures(account_id=account_id, wall=self.wall, random=self.random)
         self.governance = Governance(concurrency)
         self.jobs = jobs.Jobs(
-            self.wall, queue_seconds=queue_seconds, record_seconds=record_seconds, batch_result=batch_result
-        )
+            self.wall, queue_seconds=queue_seconds, record_seconds=record_seconds, batch_result=batch_result,
+            list_progress=list_progress,
+        )  # fmt: skip
         self.records = RecordApi(self.account, self.jobs, batch_id_field, locate_upserts)
         self.queries = suiteql.SuiteQl(self.account)
         self.pushes = Pushes(self.account, self.wall, self.faults)
