@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from accord.insight.engagements import money
 from accord.web import words
 from accord.web.sign_in import Session
 
@@ -38,6 +39,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"default": str, "sort_keys": True, "ensure_ascii": False}
     environment.filters.update(
         amount=words.amount,
         amounts=words.amounts,
@@ -48,6 +50,7 @@ def _environment() -> Environment:
         day=words.day,
         state=words.state,
         latency=words.latency,
+        money=money,
         human=words.human,
         span=words.span,
     )

@@ -26,6 +26,9 @@ SHAPES: Mapping[str, tuple[str, str]] = {
     "slow": ("▲", "warn"),
     "reopened": ("▲", "warn"),
     "parked": ("▲", "warn"),
+    "billed": ("●", "good"),
+    "posted": ("●", "good"),
+    "approved": ("●", "good"),
     "open": ("◐", "calm"),
     "waiting": ("◐", "calm"),
     "ready": ("◐", "calm"),
@@ -79,6 +82,8 @@ def in_one_line(values: Iterable[Money]) -> str:
 
 def span(seconds: float) -> str:
     """A span in words: 45 s, 12 min, 3 h, 2 d."""
+    if 0 < seconds < 1:
+        return f"under 1{NO_BREAK}s"
     whole = int(max(0, seconds))
     for unit, size, least in (("d", 86400, 2 * 86400), ("h", 3600, 2 * 3600), ("min", 60, 60)):
         if whole >= least:

@@ -9,14 +9,13 @@ from typing import Any
 import pycountry
 
 from accord.engine import eventlog
-from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.engine.turning import fact_row
 from accord.errors import Conflict, NotFound, UsageError
 from accord.governance import audit
 from accord.model.customer import TaxRegistration
 from accord.model.events import Fact
-from accord.records.observe import WRITE_RECORDS, digest_of_record
+from accord.records.observe import digest_of_record, write_records
 from accord.rules.firm import Firm
 from accord.rules.tax import registration_problem
 from accord.workbench import remedies
@@ -109,7 +108,7 @@ async def override(db: Connection, case: Case, name: str, value: str, *, by: str
         "deleted": deleted,
         "at": now,
     }
-    await db.execute(WRITE_RECORDS, {"rows": as_json([record])})
+    await write_records(db, [record])
     detail = {"case": case.id, "field": name, "before": before, "after": new}
     await audit.write(db, by, "field.corrected", f"{kind} {id}", detail)
     fact = Fact(
