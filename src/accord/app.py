@@ -179,9 +179,7 @@ class WorkerProcess:
         async with house.pool.connection() as db:
             held = await Lease.register(db, house.url)
         calls = CallCounter()
-        switchboard = await open_switchboard(
-            house, may_send=held.holds, on_call=calls, worker_id=held.worker_id
-        )
+        switchboard = await open_switchboard(house, may_send=held.holds, on_call=calls, worker_id=held.worker_id)
         async with transaction(house.pool) as db:
             await enter_polls(db, switchboard, self._poll_seconds)
         self.worker = Worker(

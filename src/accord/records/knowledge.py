@@ -149,7 +149,12 @@ class Records:
             raced = {(row["kind"], row["id"]) for row in rows} - written
             newest = {about: newest[about] for about in sorted(raced)}
 
-    async def post(self, connection: Connection, entries: Entries, at: datetime) -> None:  # noqa: ARG002  (entries carry their own times)
+    async def post(
+        self,
+        connection: Connection,
+        entries: Entries,
+        at: datetime,  # noqa: ARG002  (the engine hands it to all it writes; a posting bears its own time)
+    ) -> None:
         """Post ledger entries inside the caller's transaction."""
         await self._post(connection, entries)
 
@@ -183,11 +188,3 @@ class Records:
                 }
             )
         return rows
-
-    async def post(
-        self,
-        connection: Connection,
-        entries: Entries,
-        at: datetime,  # noqa: ARG002  (the engine hands it to all it writes; a posting bears its own time)
-    ) -> None:
-        await self._post(connection, entries)

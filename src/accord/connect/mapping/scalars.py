@@ -289,7 +289,7 @@ def to_decimal(value: Any) -> Decimal:
     """The exact number of a JSON number or of text that is one; a binary float is not exact. Raises Unfit."""
     if isinstance(value, bool | float):
         raise Unfit(f"{shown(value)} is not an exact number")
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+    if not isinstance(value, str | int | Decimal) or (isinstance(value, str) and not _NUMBER.fullmatch(value)):
         raise Unfit(f"{shown(value)} is not a number")
     try:
         exact = Decimal(value)
