@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import inspect
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,8 +17,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from accord.sandbox.kit.simulator import ManualClock, Request
-from accord.sandbox.netsuite import build
+from accord.sandbox.netsuite import NetSuiteSimulator, build, happenings
 from accord.sandbox.netsuite.login import ASSERTION_TYPE, TOKEN_PATH
+from accord.sandbox.netsuite.schema import TYPES
 from accord.sandbox.netsuite.tba import base_string
 from tests.sandbox.netsuite.conftest import START, Caller
 
@@ -283,3 +286,17 @@ def test_the_same_seed_gives_the_same_account(caller: Caller) -> None:
     )
     _milestone(other)
     assert caller.simulator.dump() == other.simulator.dump()
+
+
+README = (Path(happenings.__file__).parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("action", sorted(happenings.ACTIONS))
+def test_every_action_is_in_the_readme(action: str) -> None:
+    assert f"`{action}`" in README
+
+
+def test_every_setting_and_record_is_in_the_readme() -> None:
+    settings = set(inspect.signature(NetSuiteSimulator.__init__).parameters) - {"self", "clock", "wall", "seed", "firm"}
+    assert [name for name in sorted(settings) if f"`{name}`" not in README] == []
+    assert [name for name in TYPES if name not in README] == []
