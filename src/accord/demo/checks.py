@@ -14,6 +14,8 @@ from accord.demo.world import World
 from accord.engine import eventlog
 from accord.ledger.postings import Standing, standing
 
+VENDORS = ("salesforce", "netsuite", "stripe")
+ABOUT_THEMSELVES = ("changes", "outbound_messages", "api_usage", "event", "webhook_endpoint")
 Objects = Mapping[str, Sequence[Mapping[str, Any]]]
 
 INVOICES = """
@@ -35,9 +37,17 @@ SELECT count(*) FROM (SELECT 1 FROM effect WHERE state = 2 GROUP BY connection, 
 UNFINISHED = "SELECT count(*) FROM effect WHERE state IN (0, 1, 3, 4, 7)"
 
 
-async def summarise(house: House, world: World, told: Told) -> dict[str, Any]:
-    """The summary of one run; `checks` maps each check's name to whether it holds."""
-    state = {vendor: await world.state(vendor) for vendor in ("salesforce", "netsuite", "stripe")}
+Counts = Mapping[str, Mapping[str, int]]
+
+
+async def held(world: World) -> Counts:
+    """How many objects each vendor holds, by kind."""
+    return {vendor: {kind: len(rows) for kind, rows in (await world.state(vendor)).items()} for vendor in VENDORS}
+
+
+async def summarise(house: House, world: World, told: Told, before: Counts) -> dict[str, Any]:
+    """The summary of one run; `checks` maps each check's name to whether it holds. `before` is what vendors held."""
+    state = {vendor: await world.state(vendor) for vendor in VENDORS}
     async with house.pool.connection() as db:
         rows = await (await db.execute(INVOICES, {"deal": told.engagement})).fetchall()
         payments = [row[0] for row in await (await db.execute(PAYMENTS, {"deal": told.engagement})).fetchall()]
@@ -52,7 +62,7 @@ async def summarise(house: House, world: World, told: Told) -> dict[str, Any]:
     invoices = [_invoice(*row) for row in rows]
     summary: dict[str, Any] = {
         "engagement": told.engagement,
-        "systems": {vendor: _created(objects) for vendor, objects in state.items()},
+        "systems": {vendor: _created(objects, before[vendor]) for vendor, objects in state.items()},
         "invoices": invoices,
         "payments": payments,
         "ledger": [_ledger(each) for each in ledger],
@@ -70,8 +80,10 @@ async def summarise(house: House, world: World, told: Told) -> dict[str, Any]:
     return summary
 
 
-def _created(objects: Objects) -> dict[str, int]:
-    return {kind: len(rows) for kind, rows in sorted(objects.items()) if rows}
+def _created(objects: Objects, before: Mapping[str, int]) -> dict[str, int]:
+    """Objects by kind that were not there before the story; what simulators keep about themselves is left out."""
+    counts = {kind: len(rows) - before.get(kind, 0) for kind, rows in sorted(objects.items())}
+    return {kind: count for kind, count in counts.items() if count and kind not in ABOUT_THEMSELVES}
 
 
 def _invoice(body: Mapping[str, Any], erp_id: str | None, crm_id: str | None) -> dict[str, Any]:

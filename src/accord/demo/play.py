@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from accord.app import House, open_house, open_switchboard
-from accord.demo.checks import summarise
+from accord.demo.checks import held, summarise
 from accord.demo.children import Child, end, start
 from accord.demo.fresh import fresh_database
 from accord.demo.progress import Stage
@@ -41,9 +41,10 @@ async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> Non
         base_url = await start_platform(house, sandbox)
         switchboard = await open_switchboard(house)
         async with World(sandbox, switchboard.session("salesforce")) as world:
+            before = await held(world)
             with Stage(house.pool, STEPS, console=console) as stage:
                 told = await Story(world, stage, house.now().date()).play()
-            summary = await summarise(house, world, told)
+            summary = await summarise(house, world, told, before)
         await switchboard.close()
         summary["seconds"] = round(time.monotonic() - started, 1)
         if json_file is not None:
