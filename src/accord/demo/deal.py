@@ -56,6 +56,7 @@ async def sell(world: World, today: date) -> SoldDeal:
     opportunity = await world.create(
         "Opportunity",
         Name=NAME,
+        Legacy_Id__c="NW-2026-01",
         AccountId=account,
         ContractId=contract,
         StageName="Negotiation/Review",

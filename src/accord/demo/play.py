@@ -56,7 +56,7 @@ async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> Non
         if failed:
             raise CheckFailed(f"these checks do not hold: {', '.join(failed)}")
         if not once:
-            console.print(f"\nLook at it: [link]{base_url}[/link]   (Ctrl-C ends it)")
+            console.print(f"\nLook at it: {base_url}\n(Ctrl-C ends it)", soft_wrap=True)
             await asyncio.Event().wait()
 
 
