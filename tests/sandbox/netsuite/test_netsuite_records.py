@@ -188,6 +188,20 @@ def test_a_filter_that_cannot_be_read_is_400(caller: Caller, q: str) -> None:
         ("POST", "record/v1/customer", {"companyName": "A", "subsidiary": {"id": "2"}, "creditLimit": "NaN"}, 400),
         ("POST", "record/v1/customer", {"companyName": "A", "subsidiary": {"id": "2"}, "addressBook": [1]}, 400),
         ("POST", "record/v1/customer", {"subsidiary": {"id": "2"}}, 400),
+        ("POST", "record/v1/customer", b'{"companyName": "\\ud800", "subsidiary": {"id": "2"}}', 400),
+        (
+            "POST",
+            "record/v1/customer",
+            b'{"companyName": "A", "subsidiary": {"id": "2"}, "creditLimit": 1E+999999}',
+            400,
+        ),
+        (
+            "POST",
+            "record/v1/customer",
+            b'{"companyName": "A", "subsidiary": {"id": "2"}, "creditLimit": 1E-999999}',
+            400,
+        ),
+        ("POST", "record/v1/projectTask", {"title": "T", "startDateTime": "0001-01-01T00:00:00+14:00"}, 400),
         ("GET", "async/v1/job/77", None, 404),
         ("GET", "async/v1/job/", None, 404),
     ],
@@ -196,6 +210,13 @@ def test_bad_input_gets_the_vendors_own_error(caller: Caller, method: str, path:
     refused = caller.refused(method, path, body, status=status)
     assert refused["detail"]
     assert refused["o:errorCode"]
+
+
+@pytest.mark.parametrize("record", ["subsidiary", "currency", "term", "accountingPeriod"])
+def test_the_set_up_of_the_firm_is_not_the_integrations_to_change(caller: Caller, record: str) -> None:
+    refused = caller.refused("PATCH", f"record/v1/{record}/1", {"name": "Mine"}, status=403)
+    assert refused["o:errorCode"] == "INSUFFICIENT_PERMISSION"
+    assert caller.batch("PUT", record, [{"externalId": "X"}]).status == 403
 
 
 def test_a_deleted_record_is_gone_and_listed_as_deleted(caller: Caller) -> None:

@@ -78,6 +78,8 @@ def _refused(caller: Caller, sql: Any, **query: int) -> str:
         ("SELECT * FROM pragma_table_info('customer')", "Search error occurred"),
         ("SELECT name FROM sqlite_master", "Search error occurred"),
         ("SELECT TO_DATE('x', 'YYYY-MM-DD')", "Search error occurred"),
+        ("SELECT '\ud800' FROM customer", "Search error occurred"),
+        ("WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n) SELECT MAX(i) FROM n", "interrupted"),
         ("", "must be a SELECT"),
         (None, "must be a SELECT"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -12,6 +13,10 @@ from accord.sandbox.netsuite.refusals import invalid
 
 Kind = Literal["text", "whole", "number", "money", "flag", "day", "instant", "ref", "choice"]
 Row = dict[str, Any]
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")  # NUL and half of a surrogate pair are no text in any encoding
+_TOO_LARGE = 10**15  # what a JSON number still carries to the cent
+_MOST_DECIMALS = 8
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
 COLUMN_TYPES: Mapping[Kind, str] = {
     "text": "TEXT", "whole": "INTEGER", "number": "NUMERIC", "money": "NUMERIC", "flag": "TEXT", "day": "NSDATE",
     "instant": "NSTIMESTAMP", "ref": "INTEGER", "choice": "TEXT",
@@ -66,7 +71,7 @@ def choice(**options: str) -> Field:
 def read_scalar(kind: Kind, value: Any, path: str) -> Any:
     """The value as the account keeps it: Decimal, bool, ISO text. Raises Refused (INVALID_CONTENT)."""
     match kind:
-        case "text" if isinstance(value, str):
+        case "text" if isinstance(value, str) and not _NO_TEXT.search(value):
             return value
         case "flag" if isinstance(value, bool):
             return value
@@ -74,7 +79,7 @@ def read_scalar(kind: Kind, value: Any, path: str) -> Any:
             return _day(value, path)
         case "instant" if isinstance(value, str):
             return _instant(value, path)
-        case "whole" if isinstance(value, int) and not isinstance(value, bool):
+        case "whole" if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LARGE:
             return value
         case "number" | "money" if isinstance(value, int | Decimal | str) and not isinstance(value, bool):
             return _number(value, path)
@@ -105,6 +110,8 @@ def _instant(value: str, path: str) -> str:
         at = datetime.fromisoformat(value)
     except ValueError:
         raise invalid(path, "The date must be in the ISO 8601 format.") from None
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise invalid(path, "The date is out of range.")
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -113,6 +120,6 @@ def _number(value: int | Decimal | str, path: str) -> Decimal:
         exact = Decimal(value)
     except InvalidOperation:
         raise invalid(path) from None
-    if not exact.is_finite():
+    if not exact.is_finite() or abs(exact) >= _TOO_LARGE or exact.as_tuple().exponent < -_MOST_DECIMALS:  # type: ignore[operator]
         raise invalid(path)
     return exact

@@ -22,6 +22,7 @@ _LINE_COLUMNS = (
     "memo TEXT, foreignamount NUMERIC, taxamount NUMERIC, entity INTEGER"
 )
 _STATUS_CODES = {"open": "A", "paidInFull": "B", "deposited": "C", "fullyApplied": "B", "unapplied": "A"}
+_STRIDE = 1_000_000
 _READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 
 
@@ -50,6 +51,7 @@ class Mirror:
 
     def refresh(self) -> None:
         """Take over what changed since the last query."""
+        self.connection.set_progress_handler(None, 0)
         self.connection.set_authorizer(None)
         self.connection.execute("BEGIN")
         for table in self._account.tables.values():
@@ -62,6 +64,11 @@ class Mirror:
         self.connection.executemany("INSERT INTO deletedrecord VALUES (?, ?, ?, ?)", rows)
         self.connection.execute("COMMIT")
         self.connection.set_authorizer(_only_reading)
+
+    def allow_steps(self, steps: int) -> None:
+        """Give the next query so many steps of SQLite's machine; one that takes more is interrupted."""
+        calls = iter(range(steps // _STRIDE))
+        self.connection.set_progress_handler(lambda: 0 if next(calls, None) is not None else 1, _STRIDE)
 
     def rename(self, kind: RecordType, name: str, to: str) -> None:
         """Schema drift: the column is called otherwise from now on."""

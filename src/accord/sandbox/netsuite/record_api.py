@@ -18,7 +18,7 @@ from accord.sandbox.netsuite.jobs import Jobs, Work
 from accord.sandbox.netsuite.reading import RECORD_PATH, catalog, lines, page, shown
 from accord.sandbox.netsuite.refusals import Refused, bad_header, bad_parameter, invalid, not_there
 from accord.sandbox.netsuite.rules import delete_row
-from accord.sandbox.netsuite.schema import TYPES, RecordType
+from accord.sandbox.netsuite.schema import SETUP, TYPES, RecordType
 from accord.sandbox.netsuite.suiteql import paging
 from accord.sandbox.netsuite.writing import Write, save
 
@@ -48,6 +48,8 @@ class RecordApi:
             raise Refused(
                 404, "NOT_FOUND", f"Record type '{parts[0]}' does not exist.", request.path, place="o:errorUrl"
             )
+        if kind.name in SETUP and request.method != "GET":
+            raise Refused(403, "INSUFFICIENT_PERMISSION", f"The role has no permission to change {kind.label} records.")
         if "respond-async" in request.headers.get("prefer", "").lower():
             return self._queue(request, kind, parts, base)
         if len(parts) == 1 and (request.method in ("PUT", "PATCH", "DELETE") or _is_collection(request)):

@@ -179,4 +179,5 @@ TYPES: Mapping[str, RecordType] = {
         INVOICE, CUSTOMER_PAYMENT, CREDIT_MEMO,
     )
 }  # fmt: skip
+SETUP = frozenset({"subsidiary", "currency", "term", "accountingPeriod"})  # the integration's role may only view them
 POSTING = frozenset({"invoice", "customerPayment", "creditMemo"})

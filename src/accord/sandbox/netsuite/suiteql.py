@@ -21,6 +21,7 @@ from accord.sandbox.netsuite.refusals import Refused, bad_header, bad_parameter,
 PATH = "/services/rest/query/v1/suiteql"
 MOST_ROWS_A_PAGE = 1000
 MOST_ROWS = 100_000  # more needs SuiteAnalytics Connect
+MOST_STEPS = 100_000_000  # of SQLite's machine, a second or two; the real one gives up on long queries too
 _SELECT = re.compile(r"\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 _NO_COLUMN = re.compile(r"no such column: (?:\w+\.)?\"?(\w+)")
 _NO_TABLE = re.compile(r"no such table: (\S+)")
@@ -50,6 +51,7 @@ class SuiteQl:
 
     def _run(self, query: str, limit: int, offset: int) -> tuple[list[str], list[tuple[Any, ...]], int]:
         self.mirror.refresh()
+        self.mirror.allow_steps(MOST_STEPS)
         code = rewritten(query)
         connection = self.mirror.connection
         try:
@@ -61,7 +63,7 @@ class SuiteQl:
             if not total:
                 full = len(rows) == limit
                 total = connection.execute(f"SELECT COUNT(*) FROM ({code})").fetchone()[0] if full else len(rows)
-        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+        except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:
             raise _refusal(error) from None
         if total > limit and not ordered(query):
             self._account.random.shuffle(rows)
