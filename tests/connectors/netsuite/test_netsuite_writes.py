@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from accord.connect.registry import open_session
 from accord.connectors.netsuite import CONNECTOR, concurrency_limit
 from accord.connectors.netsuite.calls import holds
 from accord.engine.outcomes import Absent, Committed, Misconfigured, Rejected, Transient, Unknown
-from tests.connectors.netsuite.conftest import CUSTOMER, INVOICE, PAYMENT, PROJECT, TASK, Desk, money
+from accord.errors import UsageError
+from tests.connectors.netsuite.conftest import CUSTOMER, INVOICE, PAYMENT, PROJECT, TASK, Desk, connection_to, money
 
 
 async def test_check_says_who_we_are_and_how_many_calls_may_run(desk: Desk) -> None:
@@ -18,6 +22,30 @@ async def test_check_says_who_we_are_and_how_many_calls_may_run(desk: Desk) -> N
     assert "3 Meridian Deutschland GmbH" in said
     assert "100 calls at once" in said
     assert await concurrency_limit(desk.session) == 100
+
+
+async def test_an_rsa_certificate_logs_in_too(desk: Desk) -> None:
+    stored = connection_to(desk.served, **desk.simulator.logins.credentials("PS256"))
+    credentials = {**stored.credentials, "private_key": stored.config["private_key"]}
+    connection = replace(stored, credentials=credentials)
+    async with open_session(connection, now=lambda: datetime.now(UTC), table=CONNECTOR) as session:
+        assert "1234567_SB1" in await CONNECTOR.check(session)
+
+
+@pytest.mark.parametrize(
+    ("given", "secret"),
+    [({"client_id": "c", "certificate_id": "i", "private_key": "k"}, "k"),
+     ({"consumer_key": "c", "consumer_secret": "s", "token_id": "t", "token_secret": "ts"}, "ts")],
+)  # fmt: skip
+def test_the_login_follows_from_the_credentials(given: dict[str, str], secret: str) -> None:
+    made = CONNECTOR.auth({"account_id": "1234567-sb1", **given})
+    assert secret in made.secrets()
+    assert CONNECTOR.base_url({"account_id": "1234567_SB1"}) == "https://1234567-sb1.suitetalk.api.netsuite.com"
+
+
+def test_no_login_is_said_in_a_sentence() -> None:
+    with pytest.raises(UsageError, match="private_key"):
+        CONNECTOR.auth({"account_id": "1"})
 
 
 async def test_a_customer_is_made_with_its_first_entity_and_related_to_the_others(desk: Desk) -> None:
