@@ -16,3 +16,5 @@ def main() -> None:
     except AccordError as error:
         sys.stderr.write(f"accord: {error}\n")
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

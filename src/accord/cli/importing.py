@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,22 @@ from accord.app import House, open_house, open_switchboard
 from accord.errors import Unavailable
 from accord.settings import Settings
 
+# The deals of this pipeline, whatever else the database holds.
 SETTLED = """
-SELECT (SELECT count(*) FROM record WHERE kind = 'deal' AND (body ->> 'is_won')::boolean) AS won,
-       (SELECT count(*) FROM process WHERE name = 'quote_to_project') AS started,
-       (SELECT count(*) FROM process WHERE name = 'quote_to_project' AND end_state = 4) AS activated,
-       (SELECT count(*) FROM open_process WHERE name = 'quote_to_project' AND state = 3) AS parked
+WITH deal AS (
+    SELECT r.id FROM record r JOIN unnest(%(numbers)s::text[]) AS x (number) ON r.body ->> 'number' = x.number
+    WHERE r.kind = 'deal' AND (r.body ->> 'is_won')::boolean
+), run AS (
+    SELECT p.end_state, o.state FROM deal JOIN process p ON p.one_per = deal.id AND p.name = 'quote_to_project'
+    LEFT JOIN open_process o ON o.process_id = p.id
+)
+SELECT (SELECT count(*) FROM deal) AS won, (SELECT count(*) FROM run) AS started,
+       (SELECT count(*) FROM run WHERE end_state = 4) AS activated, (SELECT count(*) FROM run WHERE state = 3) AS parked
 """
 CASES = """
 SELECT c.reason, count(*) FROM business_case c JOIN process p ON p.id = c.process_id
+JOIN record r ON r.kind = 'deal' AND r.id = p.one_per JOIN unnest(%(numbers)s::text[]) AS x (number)
+    ON r.body ->> 'number' = x.number
 WHERE c.state = 'open' AND p.name = 'quote_to_project' GROUP BY 1 ORDER BY 2 DESC
 """
 CALLS = "SELECT connection, sum(calls) FROM vendor_call WHERE endpoint NOT LIKE '%%token%%' GROUP BY 1 ORDER BY 1"
@@ -60,11 +68,11 @@ async def _crm_pipeline(settings: Settings, directory: Path, *, as_json: bool, w
                     pipeline,
                     on_progress=lambda done: progress.update(task, completed=done),
                 )
-                won = sum(1 for each in pipeline.opportunities if each.won)
-                settled = await _wait(house, progress, won)
+                numbers = [each.id for each in pipeline.opportunities if each.won]
+                settled = await _wait(house, progress, numbers)
         finally:
             await switchboard.close()
-        result = await _result(house, won, settled, calls_before, time.monotonic() - started)
+        result = await _result(house, numbers, settled, calls_before, time.monotonic() - started)
         result["rejected_rows"] = len(report.rejections)
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
@@ -78,13 +86,14 @@ def _progress(console: Console) -> Progress:
     )
 
 
-async def _wait(house: House, progress: Progress, won: int) -> Mapping[str, int]:
+async def _wait(house: House, progress: Progress, numbers: Sequence[str]) -> Mapping[str, int]:
     """Until every won deal is a project or a case. Raises Unavailable when nothing moves any more."""
+    won = len(numbers)
     task = progress.add_task("activate projects", total=won)
     last, moved = (-1, -1), time.monotonic()
     while True:
         async with house.pool.connection() as db:
-            row = await (await db.execute(SETTLED)).fetchone()
+            row = await (await db.execute(SETTLED, {"numbers": numbers})).fetchone()
         assert row is not None
         seen = dict(zip(("won", "started", "activated", "parked"), row, strict=True))
         progress.update(task, completed=seen["activated"] + seen["parked"])
@@ -101,16 +110,16 @@ async def _wait(house: House, progress: Progress, won: int) -> Mapping[str, int]
 
 
 async def _result(
-    house: House, won: int, settled: Mapping[str, int], calls_before: Mapping[str, int], seconds: float
+    house: House, numbers: Sequence[str], settled: Mapping[str, int], calls_before: Mapping[str, int], seconds: float
 ) -> dict[str, Any]:
     await asyncio.sleep(1.1)  # the workers write their call counts once a second
     async with house.pool.connection() as db:
-        cases = await (await db.execute(CASES)).fetchall()
+        cases = await (await db.execute(CASES, {"numbers": numbers})).fetchall()
         translations = await (await db.execute(TRANSLATIONS)).fetchall()
         duplicates = await _duplicates(db)
     calls = await _calls(house)
     return {
-        "won": won,
+        "won": len(numbers),
         "activated": settled["activated"],
         "cases_by_reason": dict(cases),
         "duplicates": duplicates,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from accord.connect.connector import Action, Connector, Resource, Webhook
 from accord.connect.session import Session
@@ -68,6 +68,12 @@ class Switchboard:
 
     def lines(self) -> Iterator[Line]:
         yield from self._lines.values()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         for line in self._lines.values():

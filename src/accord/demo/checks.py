@@ -31,10 +31,10 @@ SELECT id, reason, state, resolution, owner, amount, currency FROM business_case
 WHERE correlation = %(deal)s ORDER BY id
 """
 TWICE = """
-SELECT count(*) FROM (SELECT 1 FROM effect WHERE state = 2 GROUP BY connection, kind, canonical_id, verb, version
-    HAVING count(*) > 1 AND version = 'once') twice
+SELECT count(*) FROM (SELECT 1 FROM effect WHERE state = 2 AND correlation = %(deal)s
+    GROUP BY connection, kind, canonical_id, verb, version HAVING count(*) > 1 AND version = 'once') twice
 """
-UNFINISHED = "SELECT count(*) FROM effect WHERE state IN (0, 1, 3, 4, 7)"
+UNFINISHED = "SELECT count(*) FROM effect WHERE state IN (0, 1, 3, 4, 7) AND correlation = %(deal)s"
 
 
 Counts = Mapping[str, Mapping[str, int]]
@@ -53,8 +53,8 @@ async def summarise(house: House, world: World, told: Told, before: Counts) -> d
         payments = [row[0] for row in await (await db.execute(PAYMENTS, {"deal": told.engagement})).fetchall()]
         cases = await (await db.execute(CASES, {"deal": told.engagement})).fetchall()
         ledger = await standing(db, told.engagement)
-        twice = await (await db.execute(TWICE)).fetchone()
-        unfinished = await (await db.execute(UNFINISHED)).fetchone()
+        twice = await (await db.execute(TWICE, {"deal": told.engagement})).fetchone()
+        unfinished = await (await db.execute(UNFINISHED, {"deal": told.engagement})).fetchone()
         async with db.transaction():
             await eventlog.seal(db)
         async with db.transaction():

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
+from stdnum.iso7064.mod_11_10 import calc_check_digit
+
 from accord.demo.world import World
 
 
@@ -34,14 +36,27 @@ MONTHLY = "7500.00"
 MONTHS = 12
 
 
-async def sell(world: World, today: date) -> SoldDeal:
+def number_of(run: int) -> str:
+    """The deal's number for people, in the `run`-th demonstration of a database."""
+    return f"NW-2026-{run:02d}"
+
+
+def _customer(run: int) -> tuple[str, str]:
+    """Legal name and VAT number: another customer each time, or the gate would rightly ask about duplicates."""
+    digits = f"{13669596 + run:08d}"
+    name = "Northwind Industrie AG" if run == 1 else f"Northwind Industrie {run} AG"
+    return name, f"DE{digits}{calc_check_digit(digits)}"
+
+
+async def sell(world: World, today: date, run: int) -> SoldDeal:
     """Enter account, contract, opportunity and statement of work, as sales leaves them: not approved, not signed."""
+    name, vat = _customer(run)
     account = await world.create(
         "Account",
-        Name="Northwind Industrie AG",
+        Name=name,
         BillingCountryCode="DE",
         BillingCountry="Germany",
-        Tax_Registration__c="DE136695976",
+        Tax_Registration__c=vat,
         CurrencyIsoCode="EUR",
         Industry="Manufacturing",
     )
@@ -56,7 +71,7 @@ async def sell(world: World, today: date) -> SoldDeal:
     opportunity = await world.create(
         "Opportunity",
         Name=NAME,
-        Legacy_Id__c="NW-2026-01",
+        Legacy_Id__c=number_of(run),
         AccountId=account,
         ContractId=contract,
         StageName="Negotiation/Review",

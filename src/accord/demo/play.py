@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import subprocess
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +17,6 @@ from rich.console import Console
 from accord.app import House, open_house, open_switchboard
 from accord.demo.checks import held, summarise
 from accord.demo.children import Child, end, start
-from accord.demo.fresh import fresh_database
 from accord.demo.progress import Stage
 from accord.demo.pushes import subscribe
 from accord.demo.setup import connect_sandbox
@@ -37,15 +37,18 @@ def run(*, once: bool, json_file: Path | None) -> None:
 async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> None:
     console = Console(stderr=True)
     started = time.monotonic()
-    async with open_house(await fresh_database(settings)) as house, processes(house) as sandbox:
+    # Vendors of its own, so that earlier demonstrations in this database stay as they are.
+    seed = secrets.randbelow(2**31)
+    async with open_house(settings) as house, processes(house, seed=seed) as sandbox:
         base_url = await start_platform(house, sandbox)
-        switchboard = await open_switchboard(house)
-        async with World(sandbox, switchboard.session("salesforce")) as world:
+        async with (
+            await open_switchboard(house) as switchboard,
+            World(sandbox, switchboard.session("salesforce")) as world,
+        ):
             before = await held(world)
             with Stage(house.pool, STEPS, console=console) as stage:
                 told = await Story(world, stage, house.now().date()).play()
             summary = await summarise(house, world, told, before)
-        await switchboard.close()
         summary["seconds"] = round(time.monotonic() - started, 1)
         if json_file is not None:
             await asyncio.to_thread(json_file.write_text, json.dumps(summary, indent=2, default=str) + "\n")
@@ -64,18 +67,18 @@ _children: list[Child] = []
 
 
 @asynccontextmanager
-async def processes(house: House) -> AsyncIterator[dict[str, dict[str, Any]]]:
+async def processes(house: House, *, seed: int = 1) -> AsyncIterator[dict[str, dict[str, Any]]]:
     """The simulated vendors as a process of their own; every process started is ended with the block."""
     try:
-        yield await asyncio.to_thread(start_sandbox, house.settings)
+        yield await asyncio.to_thread(start_sandbox, house.settings, seed)
     finally:
         await asyncio.to_thread(end, list(_children))
         _children.clear()
 
 
-def start_sandbox(settings: Settings) -> dict[str, dict[str, Any]]:
+def start_sandbox(settings: Settings, seed: int) -> dict[str, dict[str, Any]]:
     """Start `accord sandbox --json`; what it says of each vendor."""
-    process = child(settings, ["sandbox", "--json"], stdout=subprocess.PIPE)
+    process = child(settings, ["sandbox", "--json", "--seed", str(seed)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
@@ -93,9 +96,10 @@ def child(settings: Settings, arguments: list[str], **options: Any) -> Child:
 
 async def start_platform(house: House, sandbox: Mapping[str, Mapping[str, Any]], *, workers: int = 1) -> str:
     """Connect the simulated vendors, start server and workers, subscribe to pushes; the address of the pages."""
-    secrets = await connect_sandbox(house, sandbox, settings={name: {"poll_seconds": 1.0} for name in sandbox})
+    polls = {name: {"poll_seconds": 1.0} for name in sandbox}
+    push_secrets = await connect_sandbox(house, sandbox, settings=polls, anew=True)
     base_url = f"http://{house.settings.host}:{house.settings.port}"
-    await subscribe(house, sandbox, base_url, secrets)
+    await subscribe(house, sandbox, base_url, push_secrets)
     for _ in range(workers):
         child(house.settings, ["worker"])
     child(house.settings, ["serve"])

@@ -16,6 +16,7 @@ CASES = """
 SELECT count(*), max(id), max(jsonb_array_length(problems)) FROM business_case
 WHERE state = 'open' AND correlation = %(deal)s
 """
+RUNS = "SELECT count(*) FROM record WHERE kind = 'deal' AND body ->> 'number' LIKE 'NW-2026-%%'"
 FACTS = "SELECT count(*) FROM event WHERE type = %(type)s AND correlation = %(deal)s"
 INVOICES = "SELECT count(*) FROM record WHERE kind = 'invoice_posting' AND correlation = %(deal)s"
 OPEN_WORK = """
@@ -87,7 +88,7 @@ class Story:
         return self.told.deal
 
     async def _sell(self) -> None:
-        self.told.deal = await sell(self._world, self._today)
+        self.told.deal = await sell(self._world, self._today, int((await self._stage.one(RUNS))[0]) + 1)
         self.told.engagement = canonical_id("deal", "salesforce", self._deal.opportunity)
         self.told.milestones = {
             name: canonical_id("milestone", "salesforce", id) for name, id in self._deal.milestones.items()
