@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from accord.engine.outcomes import Outcome, Transient, Unknown, Write
+import structlog
+
+from accord.engine.outcomes import Misconfigured, Outcome, Transient, Unknown, Write
 from accord.engine.shell import Vendors
 
-Lane = tuple[str, str, str, bool]  # connection, kind, verb, probe
+log = structlog.get_logger()
+
+Lane = tuple[str, int, str, str, bool]  # connection, priority, kind, verb, probe
+# A connection that was found misconfigured gets no more calls until the pause is known everywhere.
+HOLD_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class InFlight:
-    """One effect this worker is responsible for: its row as read or written, and whether a story here waits for it."""
+    """One effect this worker is responsible for: its row as read or written, and how it came out."""
 
     row: dict[str, Any]
     probe: bool = False
@@ -31,55 +37,72 @@ class InFlight:
 class Dispatcher:
     """Effects in, outcomes out, in order of business priority within a connection."""
 
-    def __init__(self, vendors: Vendors, *, now: Callable[[], float], may_send: Callable[[], bool], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, vendors: Vendors, *, now: Callable[[], float], may_send: Callable[[], bool], wake: Callable[[], None]
+    ) -> None:
         self._vendors = vendors
         self._now = now
         self._may_send = may_send
         self._wake = wake
         self._lanes: dict[Lane, deque[InFlight]] = {}
+        self._queued: dict[str, int] = {}
         self._running: dict[str, int] = {}
+        self._held_until: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: set[int] = set()
         self.done: list[InFlight] = []
-        self.vendor_ids: dict[tuple[str, str, str], str] = {}
+        self.vendor_ids: MutableMapping[tuple[str, str, str], str] = {}
 
     def room(self, connection: str, kind: str, verb: str) -> int:
-        """How many more effects of this lane are worth holding in memory now."""
-        lane = self._lanes.get((connection, kind, verb, False))
-        depth = self._vendors.parallel(connection) * self._vendors.batch_size(connection, kind, verb) * 2
-        return max(0, depth - (len(lane) if lane else 0))
+        """How many more effects are worth holding in memory: what is being sent and as much again."""
+        depth = self._parallel(connection) * self._vendors.batch_size(connection, kind, verb) * 2
+        return max(0, depth - self._queued.get(connection, 0))
 
-    def queued(self, connection: str) -> int:
-        return sum(len(lane) for key, lane in self._lanes.items() if key[0] == connection) + self._running.get(connection, 0)
+    def idle(self, connection: str) -> bool:
+        """Whether another call could start at once."""
+        return self._running.get(connection, 0) < self._parallel(connection)
+
+    def holds(self, effect_id: int) -> bool:
+        """Whether this effect was given here and its outcome has not been taken yet."""
+        return effect_id in self._held
 
     def running(self) -> int:
         return sum(self._running.values())
 
     def add(self, flight: InFlight) -> None:
         row = flight.row
-        key = (row["connection"], row["kind"], row["verb"], flight.probe)
+        key = (row["connection"], row["priority"], row["kind"], row["verb"], flight.probe)
         self._lanes.setdefault(key, deque()).append(flight)
+        self._held.add(row["id"])
+        self._queued[key[0]] = self._queued.get(key[0], 0) + 1
 
     def pump(self) -> None:
-        """Start as many calls as the connections allow."""
-        for key in sorted((key for key, lane in self._lanes.items() if lane), key=self._urgency):
-            connection = key[0]
-            size = 1 if key[3] else self._vendors.batch_size(*key[:3])
+        """Start as many calls as the connections allow, the most urgent first."""
+        for key in sorted(self._lanes):
+            connection, _, kind, verb, probe = key
+            size = 1 if probe else self._vendors.batch_size(connection, kind, verb)
             lane = self._lanes[key]
-            while lane and self._running.get(connection, 0) < self._vendors.parallel(connection):
+            while lane and self.idle(connection):
                 batch = self._distinct(lane, size)
+                self._queued[connection] -= len(batch)
                 self._running[connection] = self._running.get(connection, 0) + 1
                 task = asyncio.create_task(self._send(key, batch))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+            if not lane:
+                del self._lanes[key]
 
-    def unsent(self) -> list[InFlight]:
-        """Take back everything that was not started, to put it where others can find it."""
-        back = [flight for lane in self._lanes.values() for flight in lane]
+    def take_back(self) -> list[InFlight]:
+        """Everything that was not started, to put it where others can find it."""
+        back = list(self._waiting())
+        self._held.difference_update(flight.row["id"] for flight in back)
         self._lanes.clear()
+        self._queued.clear()
         return back
 
     def take_done(self) -> list[InFlight]:
         done, self.done = self.done, []
+        self._held.difference_update(flight.row["id"] for flight in done)
         return done
 
     async def drain(self) -> None:
@@ -87,8 +110,14 @@ class Dispatcher:
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    def _urgency(self, key: Lane) -> int:
-        return int(self._lanes[key][0].row["priority"])
+    def _waiting(self) -> Iterator[InFlight]:
+        for lane in self._lanes.values():
+            yield from lane
+
+    def _parallel(self, connection: str) -> int:
+        if self._held_until.get(connection, 0.0) > self._now():
+            return 0
+        return self._vendors.parallel(connection)
 
     @staticmethod
     def _distinct(lane: deque[InFlight], size: int) -> list[InFlight]:
@@ -102,31 +131,32 @@ class Dispatcher:
         return batch
 
     async def _send(self, key: Lane, batch: list[InFlight]) -> None:
-        connection, kind, verb, probe = key
+        connection = key[0]
         try:
-            outcomes = await self._outcomes(connection, kind, verb, batch, probe=probe)
+            outcomes = await self._outcomes(key, batch)
         finally:
             self._running[connection] -= 1
         for flight, outcome in zip(batch, outcomes, strict=True):
             flight.outcome = outcome
+            if type(outcome) is Misconfigured:
+                self._held_until[connection] = self._now() + HOLD_SECONDS
         self.done.extend(batch)
         self._wake()
 
-    async def _outcomes(
-        self, connection: str, kind: str, verb: str, batch: list[InFlight], *, probe: bool
-    ) -> list[Outcome]:
+    async def _outcomes(self, key: Lane, batch: list[InFlight]) -> list[Outcome]:
+        connection, _, kind, verb, probe = key
         # Checked just before sending: a worker that was stopped and goes on must not send what others took over.
         if not self._may_send():
-            return [Transient("the worker's lease ran out before it was sent")] * len(batch)
+            return [Transient("the worker's lease ran out before it was sent", outage=True)] * len(batch)
         started = self._now()
         for flight in batch:
             flight.sent_at = started
-        writes = [self._write(flight) for flight in batch]
         try:
             if probe:
-                return [await self._vendors.probe(connection, kind, verb, writes[0])]
-            outcomes = list(await self._vendors.send(connection, kind, verb, writes))
+                return [await self._vendors.probe(connection, kind, verb, self._write(batch[0]))]
+            outcomes = list(await self._vendors.send(connection, kind, verb, [self._write(flight) for flight in batch]))
         except Exception as error:  # noqa: BLE001  (a connector's defect must not lose the effects it was given)
+            log.warning("a connector failed", connection=connection, kind=kind, verb=verb, error=type(error).__name__)
             return [Unknown(f"the connector failed: {type(error).__name__}")] * len(batch)
         if len(outcomes) != len(batch):
             return [Unknown(f"the connector answered {len(outcomes)} of {len(batch)} writes")] * len(batch)
@@ -134,17 +164,22 @@ class Dispatcher:
 
     def _write(self, flight: InFlight) -> Write:
         row = flight.row
-        connection = row["connection"]
-        links = [link.split(" ", 1) for link in row.get("links") or ()]
-        known = {about: self.vendor_ids.get((connection, kind, about)) for kind, about in links}
+        connection, kind, about = row["connection"], row["kind"], row["canonical_id"]
+        vendor_ids = self.vendor_ids
+        known: dict[str, str] = {}
+        for link in row["links"] or ():
+            other, id = link.split(" ", 1)
+            vendor_id = vendor_ids.get((connection, other, id))
+            if vendor_id is not None:
+                known[id] = vendor_id
         return Write(
             effect_id=row["id"],
-            key=f"{connection}:{row['kind']}:{row['canonical_id']}:{row['verb']}:{row['version']}:{row['generation']}",
-            kind=row["kind"],
+            key=f"{connection}:{kind}:{about}:{row['verb']}:{row['version']}:{row['generation']}",
+            kind=kind,
             verb=row["verb"],
-            canonical_id=row["canonical_id"],
+            canonical_id=about,
             body=row["body"],
-            vendor_id=row.get("vendor_id") or self.vendor_ids.get((connection, row["kind"], row["canonical_id"])),
-            vendor_ids={about: vendor_id for about, vendor_id in known.items() if vendor_id is not None},
+            vendor_id=row.get("vendor_id") or vendor_ids.get((connection, kind, about)),
+            vendor_ids=known,
             attempt=(row.get("attempts") or 0) + 1,
         )

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from accord.engine import statements
-from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 
 READ_AFTER = """
@@ -60,7 +59,7 @@ class Logged:
 async def append(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Append facts (rows of `turning.fact_row`) inside the caller's transaction."""
     if rows:
-        await connection.execute(statements.APPEND_FACTS, {"rows": as_json(rows)}, prepare=True)
+        await connection.execute(statements.APPEND_FACTS, statements.FACTS.of(rows), prepare=True)
 
 
 async def read_on(connection: Connection, consumer: str, limit: int = 2000) -> list[Logged]:

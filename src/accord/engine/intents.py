@@ -1,10 +1,11 @@
 """Writing intent: decides, for each effect a story asks for, whether it is new, a repeat, an update, or a conflict.
 
-The rule is in `decide` and pure; `write_intents` applies it in two or four statements for any number of effects.
+The rule is in `decide` and pure; `write_intents` applies it in one statement for new objects, a few more where there is a history.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,28 +16,32 @@ from accord.engine.shell import Connection
 from accord.engine.states import EffectState
 from accord.engine.turn import Row
 
-_ROUNDS = 5  # each lost race means another worker wrote the same object meanwhile
+Room = Callable[[str, str, str, int], int]
+_SENDING, _WAITING = int(EffectState.SENDING), int(EffectState.WAITING)
 
 
 @dataclass(slots=True)
 class Intended:
-    """What became of the intents: to be sent now, outcomes known already, waiting behind others, or refused."""
+    """What became of the intents: to be sent now, outcomes known already, waiting behind others, refused, or left for the
+    next turn because another worker is at their object."""
 
     send: list[Row] = field(default_factory=list)
     known: list[tuple[Row, dict[str, Any]]] = field(default_factory=list)
-    adopted: list[Row] = field(default_factory=list)
     queued: list[Row] = field(default_factory=list)
     refused: list[tuple[Row, str]] = field(default_factory=list)
+    postponed: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`new` (with its generation), `known`, `adopt`, `supersede`, `after` or `refuse`, relative to effect `other`."""
+    """`new` (with its generation), `known`, `adopt`, `supersede`, `behind` or `refuse`, relative to effect `other`;
+    `after` is the effect it has to wait for."""
 
     what: str
     generation: int = 1
     other: Row | None = None
     why: str = ""
+    after: int | None = None
 
 
 def decide(row: Row, history: list[Row]) -> Decision:
@@ -52,10 +57,15 @@ def decide(row: Row, history: list[Row]) -> Decision:
     state = EffectState(newest["state"])
     if newest["verb"] == row["verb"] and newest["version"] == row["version"] and state is not EffectState.SUPERSEDED:
         return _repeat(newest)
-    if state is EffectState.WAITING and newest["verb"] == row["verb"] and not newest["attempts"] and not newest["held"]:
-        return Decision("supersede", generation, newest)
+    if (
+        state is EffectState.WAITING
+        and newest["verb"] == row["verb"]
+        and "once" not in (newest["version"], row["version"])
+        and not (newest["attempts"] or newest["held"] or newest["probe"])
+    ):
+        return Decision("supersede", generation, newest, after=newest["after"])
     if state in (EffectState.SENDING, EffectState.WAITING, EffectState.UNKNOWN):
-        return Decision("after", generation, newest)
+        return Decision("behind", generation, newest, after=newest["id"])
     return Decision("new", generation)
 
 
@@ -75,26 +85,36 @@ def as_json(rows: Any) -> str:
     return orjson.dumps(rows, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-async def write_intents(connection: Connection, rows: list[Row], room: Any) -> Intended:
-    """Write the intents inside the caller's transaction. `room(connection, kind, verb)` says how many may be sent now;
-    the rest is written as waiting."""
+async def write_intents(connection: Connection, rows: list[Row], room: Room) -> Intended:
+    """Write the intents inside the caller's transaction, once in it. `room(connection, kind, verb, priority)` says how many
+    may be sent now; the rest is written as waiting."""
     result = Intended()
     first, again = _split_same_object(rows)
     _take_room(first, room)
-    cursor = await connection.execute(statements.INTEND_FIRST, {"rows": as_json(first)}, prepare=True)
-    written = {found[0] for found in await cursor.fetchall()} if first else set()
+    if await _write(connection, first) != len(first):
+        cursor = await connection.execute(statements.WHICH_EXIST, {"ids": [row["id"] for row in first]})
+        written = {found[0] for found in await cursor.fetchall()}
+        again += [row for row in first if row["id"] not in written]
+        first = [row for row in first if row["id"] in written]
     for row in first:
-        if row["id"] in written:
-            (result.send if row["state"] == EffectState.SENDING else result.queued).append(row)
-        else:
-            again.append(row)
+        (result.send if row["state"] == EffectState.SENDING else result.queued).append(row)
     if again:
         await _write_again(connection, again, result)
     await _queue(connection, result.queued)
     return result
 
 
+async def _write(connection: Connection, rows: list[Row]) -> int:
+    """How many of the rows are new."""
+    if not rows:
+        return 0
+    cursor = await connection.execute(statements.INTEND, statements.INTENDED.of(rows), prepare=True)
+    found = await cursor.fetchone()
+    return int(found[0]) if found else 0
+
+
 def _split_same_object(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """In the order in which every worker writes objects: two that write the same ones wait, and never for each other."""
     first: dict[tuple[str, str, str], Row] = {}
     again = []
     for row in sorted(rows, key=lambda each: (each["canonical_id"], each["kind"], each["connection"], each["id"])):
@@ -106,92 +126,100 @@ def _split_same_object(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     return list(first.values()), again
 
 
-def _take_room(rows: list[Row], room: Any) -> None:
-    left: dict[tuple[str, str, str], int] = {}
+def _take_room(rows: list[Row], room: Room) -> None:
+    left: dict[tuple[str, str, str, int], int] = {}
     for row in sorted(rows, key=lambda each: (each["priority"], each["id"])):
-        lane = (row["connection"], row["kind"], row["verb"])
+        lane = (row["connection"], row["kind"], row["verb"], row["priority"])
         if lane not in left:
             left[lane] = room(*lane)
-        row["state"] = EffectState.SENDING if left[lane] > 0 else EffectState.WAITING
+        row["state"] = _SENDING if left[lane] > 0 else _WAITING
         left[lane] -= 1
 
 
 async def _write_again(connection: Connection, rows: list[Row], result: Intended) -> None:
-    """Objects with a history. A lost race (another worker wrote the object meanwhile) is looked at again."""
-    for _ in range(_ROUNDS):
-        rows = await _write_round(connection, rows, result)
-        if not rows:
-            return
-    raise RuntimeError(f"{len(rows)} effects lost {_ROUNDS} races for their objects")
+    """Objects with a history, each of several writes of one object in a round of its own."""
+    while rows:
+        about = {(row["connection"], row["kind"], row["canonical_id"]) for row in rows}
+        found = await _locked_history(connection, about)
+        later, decided = [], []
+        for row in rows:
+            key = (row["connection"], row["kind"], row["canonical_id"])
+            history = found.get(key)
+            if history is None:
+                result.postponed.append(row)
+            elif key in about:
+                about.discard(key)
+                decided.append((row, decide(row, history)))
+            else:
+                later.append(row)
+        await _carry_out(connection, decided, result)
+        rows = later
 
 
-async def _write_round(connection: Connection, rows: list[Row], result: Intended) -> list[Row]:
-    objects = [{"connection": row["connection"], "kind": row["kind"], "canonical_id": row["canonical_id"]} for row in rows]
-    unique = list({tuple(each.values()): each for each in objects}.values())
-    found = await _history(connection, unique)
-    await connection.execute(statements.LOCK_EFFECTS, {"ids": sorted({each["id"] for each in found})})
-    found = await _history(connection, unique)
-    by_object: dict[tuple[str, str, str], list[Row]] = {}
-    for each in found:
-        by_object.setdefault((each["connection"], each["kind"], each["canonical_id"]), []).append(each)
-    later: list[Row] = []
-    taken: set[tuple[str, str, str]] = set()
-    insert: list[tuple[Row, Decision]] = []
-    adopt: list[tuple[Row, Row]] = []
-    for row in rows:
-        about = (row["connection"], row["kind"], row["canonical_id"])
-        if about in taken:
-            later.append(row)
-            continue
-        decision = decide(row, by_object.get(about, []))
-        if decision.what == "known" and decision.other is not None:
-            result.known.append((row, decision.other["outcome"]))
-            adopt.append((row, decision.other))
-        elif decision.what == "adopt" and decision.other is not None:
-            adopt.append((row, decision.other))
-            result.adopted.append(row)
-        elif decision.what == "refuse":
-            result.refused.append((row, decision.why))
-        else:
-            taken.add(about)
-            row["generation"] = decision.generation
-            if decision.what != "new" or row["state"] != EffectState.SENDING:
-                row["state"] = EffectState.WAITING
-            insert.append((row, decision))
-    later += await _insert(connection, insert, result)
-    await _adopt(connection, adopt)
-    return later
+async def _locked_history(
+    connection: Connection, about: set[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], list[Row]]:
+    """The history of each object, locked so that none of it settles meanwhile; objects another worker is at are left out."""
+    objects = [{"connection": name, "kind": kind, "canonical_id": id} for name, kind, id in sorted(about)]
+    ids = {id for each in await _history(connection, objects) for id in (each["id"], each["after"]) if id is not None}
+    cursor = await connection.execute(statements.LOCK_EFFECTS, {"ids": sorted(ids)})
+    locked = {row[0] for row in await cursor.fetchall()}
+    found: dict[tuple[str, str, str], list[Row]] = {}
+    busy = set()
+    for each in await _history(connection, objects):
+        key = (each["connection"], each["kind"], each["canonical_id"])
+        found.setdefault(key, []).append(each)
+        if each["id"] not in locked or (each["after"] is not None and each["after"] not in locked):
+            busy.add(key)
+    return {key: history for key, history in found.items() if key not in busy}
 
 
 async def _history(connection: Connection, objects: list[dict[str, Any]]) -> list[Row]:
     cursor = await connection.execute(statements.EFFECT_HISTORY, {"rows": as_json(objects)}, prepare=True)
+    rows = await cursor.fetchall()
     names = [column.name for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-async def _insert(connection: Connection, insert: list[tuple[Row, Decision]], result: Intended) -> list[Row]:
+async def _carry_out(connection: Connection, decided: list[tuple[Row, Decision]], result: Intended) -> None:
+    insert: list[tuple[Row, Decision]] = []
+    adopt: list[tuple[Row, Row]] = []
+    for row, decision in decided:
+        if decision.what == "refuse":
+            result.refused.append((row, decision.why))
+        elif decision.what in ("known", "adopt") and decision.other is not None:
+            adopt.append((row, decision.other))
+            if decision.what == "known":
+                result.known.append((row, decision.other["outcome"]))
+        else:
+            row["generation"] = decision.generation
+            if decision.what != "new" or row["state"] != _SENDING:
+                row["state"] = _WAITING
+            insert.append((row, decision))
+    await _insert(connection, insert, result)
+    await _adopt(connection, adopt)
+
+
+async def _insert(connection: Connection, insert: list[tuple[Row, Decision]], result: Intended) -> None:
     if not insert:
-        return []
-    cursor = await connection.execute(statements.INTEND_NEXT, {"rows": as_json([row for row, _ in insert])}, prepare=True)
-    written = {found[0] for found in await cursor.fetchall()}
-    lost = [row for row, _ in insert if row["id"] not in written]
+        return
+    rows = [row for row, _ in insert]
+    if await _write(connection, rows) != len(rows):
+        raise RuntimeError("an object was written while its history was locked")
     pairs = []
-    shared = []
+    shared = set()
     for row, decision in insert:
-        if row["id"] not in written:
-            continue
-        if decision.what == "after" and decision.other is not None:
-            row["after"] = decision.other["id"]
-            shared.append(decision.other["id"])
-        elif decision.what == "supersede" and decision.other is not None:
+        if decision.after is not None:
+            row["after"] = decision.after
+            shared.add(decision.after)
+        if decision.what == "supersede" and decision.other is not None:
             pairs.append({"old": decision.other["id"], "new": row["id"]})
-        (result.send if row["state"] == EffectState.SENDING else result.queued).append(row)
+            shared.add(row["id"])
+        (result.send if row["state"] == _SENDING else result.queued).append(row)
     if pairs:
         await connection.execute(statements.SUPERSEDE, {"rows": as_json(pairs)})
-        await connection.execute(statements.SHARE_EFFECTS, {"ids": [pair["new"] for pair in pairs]})
     if shared:
-        await connection.execute(statements.SHARE_EFFECTS, {"ids": shared})
-    return lost
+        await connection.execute(statements.SHARE_EFFECTS, {"ids": sorted(shared)})
 
 
 async def _adopt(connection: Connection, pairs: list[tuple[Row, Row]]) -> None:
@@ -221,4 +249,4 @@ async def _queue(connection: Connection, rows: list[Row]) -> None:
         }
         for row in rows
     ]
-    await connection.execute(statements.ENTER_WAITING, {"rows": as_json(waiting)}, prepare=True)
+    await connection.execute(statements.ENTER_WAITING, statements.WAITING.of(waiting), prepare=True)

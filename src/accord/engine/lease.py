@@ -64,6 +64,11 @@ class Lease:
     def holds(self) -> bool:
         return not self._lost and self._clock() < self._deadline
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody has taken this worker's work over; it never gets it back."""
+        return self._lost
+
     def lost(self) -> None:
         self._lost = True
 

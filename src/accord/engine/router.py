@@ -15,31 +15,34 @@ from accord.model.events import Fact
 
 CONSUMER = "router"
 
-# Stories that wait for one of these facts: journal the fact, and wake them.
+# Stories that wait for one of these facts are claimed, and look at what came.
 WAKE_WAITERS = """
 WITH x AS (
-    SELECT * FROM json_to_recordset(%(rows)s::json) AS x (type text, subject text, payload jsonb)
+    SELECT * FROM json_to_recordset(%(rows)s::json) AS x (type text, subject text)
 ), met AS (
-    DELETE FROM awaited_fact a USING x WHERE a.subject = x.subject AND a.type = x.type
-    RETURNING a.process_id, a.key, x.payload
-), told AS (
-    INSERT INTO journal (process_id, key, value) SELECT DISTINCT ON (process_id, key) process_id, key, payload FROM met
-    ON CONFLICT (process_id, key) DO NOTHING
+    SELECT o.process_id FROM open_process o
+    WHERE o.process_id IN (SELECT a.process_id FROM awaited_fact a JOIN x ON a.subject = x.subject AND a.type = x.type)
+      AND o.state IN (1, 2)
+    ORDER BY o.process_id FOR UPDATE
 )
 UPDATE open_process o SET state = CASE WHEN o.state = 2 THEN 0 ELSE o.state END, poked = (o.state = 1)
-FROM met WHERE o.process_id = met.process_id AND o.state IN (1, 2)
+FROM met WHERE o.process_id = met.process_id
 """
 # Parked stories whose case watches something that changed: what they read is forgotten and they are tried again.
 RETRY_WATCHERS = """
 WITH watching AS (
-    SELECT c.process_id FROM business_case c
-    WHERE c.state = 'open' AND c.process_id IS NOT NULL AND c.question -> 'watch' ?| %(subjects)s
+    SELECT o.process_id FROM open_process o
+    WHERE o.process_id IN (
+        SELECT c.process_id FROM business_case c
+        WHERE c.state = 'open' AND c.process_id IS NOT NULL AND c.question -> 'watch' ?| %(subjects)s)
+      AND o.state IN (1, 3)
+    ORDER BY o.process_id FOR UPDATE
 ), forgotten AS (
     DELETE FROM journal j USING watching w WHERE j.process_id = w.process_id
         AND (j.key LIKE 'read:%%' OR j.key LIKE 'related:%%' OR j.key LIKE 'policy:%%')
 )
 UPDATE open_process o SET state = CASE WHEN o.state = 3 THEN 0 ELSE o.state END, poked = (o.state = 1)
-FROM watching w WHERE o.process_id = w.process_id AND o.state IN (1, 3)
+FROM watching w WHERE o.process_id = w.process_id
 """
 
 
@@ -72,7 +75,7 @@ async def route(connection: Connection, processes: Mapping[str, Process], limit:
         facts = [_fact(each) for each in logged]
         rows = starts(processes, facts, [each.correlation for each in logged])
         await start(connection, rows)
-        waking = [{"type": each.type, "subject": each.subject, "payload": each.payload} for each in logged]
+        waking = [{"type": each.type, "subject": each.subject} for each in logged]
         await connection.execute(WAKE_WAITERS, {"rows": as_json(waking)}, prepare=True)
         changed = sorted({each.subject for each in logged if not each.type.startswith(("effect.", "process."))})
         if changed:

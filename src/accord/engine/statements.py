@@ -1,27 +1,47 @@
-"""The engine's SQL, each statement named and explained. Rows travel as one JSON parameter a statement: one plan for
-any batch size, no dumper per element.
+"""The engine's SQL, each statement named and explained. Rows that come by the thousand travel as columns (columns.py), the
+others as one JSON parameter.
+
+Locks, in the order in which every transaction takes them, so that no two wait for each other: fence, effects with an
+outcome, objects of new effects, history of objects (never waited for), records and ledger, crosswalk, stories.
+Within each, by id.
 """
 
 from __future__ import annotations
 
+from accord.engine.columns import Columns
+
 # The worker proves that nobody took its work away; first in every transaction that writes.
 HOLD_FENCE = "SELECT hold_fence(%(worker)s)"
 
-# Ready processes by business priority; of one subject only the oldest unfinished.
+# Ready processes by business priority; of one subject only the oldest unfinished. A transaction of its own that need not
+# reach the disk: lost, it was never begun.
 CLAIM_PROCESSES = """
-WITH next AS (
-    SELECT o.process_id FROM open_process o
-    WHERE o.state = 0 AND NOT EXISTS (
+WITH held AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true)
+    FROM worker_fence WHERE worker_id = %(worker)s AND fenced_at IS NULL FOR SHARE
+), next AS (
+    SELECT o.process_id, o.begun FROM open_process o
+    WHERE o.state = 0 AND o.name = ANY(%(names)s) AND EXISTS (SELECT FROM held) AND NOT EXISTS (
         SELECT FROM open_process earlier WHERE earlier.subject = o.subject AND earlier.process_id < o.process_id)
-    ORDER BY o.priority, o.process_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ORDER BY o.priority, o.process_id LIMIT %(limit)s FOR UPDATE OF o SKIP LOCKED
 ), taken AS (
-    UPDATE open_process o SET state = 1, owner = %(worker)s, poked = false, wake_at = NULL
+    UPDATE open_process o SET state = 1, owner = %(worker)s, poked = false, begun = true, wake_at = NULL
     FROM next WHERE o.process_id = next.process_id
-    RETURNING o.process_id, o.since
+    RETURNING o.process_id, next.begun
+), story AS (
+    SELECT p.id, p.name, p.correlation, p.trigger, taken.begun FROM taken JOIN process p ON p.id = taken.process_id
+), told AS (
+    INSERT INTO event (type, subject, schema_version, occurred_at, actor, correlation, causation, payload)
+    SELECT 'process.started', s.trigger ->> 'subject', 1, %(now)s, 'accord', s.correlation, 'process ' || s.id,
+           jsonb_build_object('process', s.name, 'what', t.title)
+    FROM story s JOIN unnest(%(names)s::text[], %(titles)s::text[]) AS t (name, title) ON t.name = s.name
+    WHERE NOT s.begun
 )
-SELECT p.id, p.name, p.correlation, p.trigger, p.started_at,
-       EXISTS (SELECT FROM business_case c WHERE c.process_id = p.id AND c.state = 'open') AS has_case
-FROM taken JOIN process p ON p.id = taken.process_id ORDER BY p.id
+SELECT id, name, correlation, trigger, begun FROM story ORDER BY id
+"""
+LOAD_PROCESSES = """
+SELECT p.id, p.name, p.correlation, p.trigger, true FROM process p JOIN open_process o ON o.process_id = p.id
+WHERE p.id = ANY(%(ids)s) AND o.owner = %(worker)s ORDER BY p.id
 """
 
 # What the stories already know.
@@ -34,29 +54,60 @@ SELECT a.process_id, a.story_key, e.outcome FROM adopted_effect a JOIN effect e 
 WHERE a.process_id = ANY(%(ids)s) AND e.state IN (2, 6)
 """
 
-# What they asked for and have no answer to: not to be asked for again.
+# What they asked for and have no answer to: not to be asked for again. `own` is false for another story's effect.
 LOAD_PENDING = """
-SELECT process_id, story_key, id, state FROM effect WHERE process_id = ANY(%(ids)s) AND state IN (0, 1, 3, 4, 7, 8)
+SELECT process_id, story_key, id, state, true AS own FROM effect
+WHERE process_id = ANY(%(ids)s) AND state IN (0, 1, 3, 4, 7, 8)
 UNION ALL
-SELECT a.process_id, a.story_key, e.id, 1 FROM adopted_effect a JOIN effect e ON e.id = a.effect_id
+SELECT a.process_id, a.story_key, e.id, 1, false FROM adopted_effect a JOIN effect e ON e.id = a.effect_id
 WHERE a.process_id = ANY(%(ids)s) AND e.state NOT IN (2, 6)
 """
-
-# Outcomes. An effect that is final already stays as it is.
-FINISH_EFFECTS = """
-UPDATE effect e SET state = x.state, outcome = x.outcome, vendor_id = coalesce(x.vendor_id, e.vendor_id),
-    attempts = x.attempts, sent_at = coalesce(x.sent_at, e.sent_at), finished_at = clock_timestamp()
-FROM json_to_recordset(%(rows)s::json) AS x (id bigint, state smallint, outcome jsonb, vendor_id text, attempts smallint,
-    sent_at timestamptz)
-WHERE e.id = x.id AND e.state IN (0, 1, 4)
-RETURNING e.id, e.process_id, e.shared
+HAVE_CASES = "SELECT DISTINCT process_id FROM business_case WHERE process_id = ANY(%(ids)s) AND state = 'open'"
+# The facts they wait for: the n-th since the story began answers the n-th wait. One routed before its wait was known is
+# found here, because a story that has just begun to wait is claimed once more.
+LOAD_WAITS = """
+SELECT a.process_id, a.key, fact.payload FROM awaited_fact a JOIN process p ON p.id = a.process_id
+LEFT JOIN LATERAL (
+    SELECT e.payload FROM event e WHERE e.subject = a.subject AND e.type = a.type AND e.recorded_at >= p.started_at
+    ORDER BY e.seq OFFSET a.nth - 1 LIMIT 1) fact ON true
+WHERE a.process_id = ANY(%(ids)s)
 """
+END_WAITS = """
+DELETE FROM awaited_fact a USING json_to_recordset(%(rows)s::json) AS x (process_id bigint, key text)
+WHERE a.process_id = x.process_id AND a.key = x.key
+"""
+FORGET_WAITS = "DELETE FROM awaited_fact WHERE process_id = ANY(%(ids)s)"
 
-# Which vendor object a canonical object is.
-LINK = """
+# Outcomes, and the fact of each that was committed. An effect that is final already stays as it is and tells nothing.
+# Answers which of them somebody else waits for.
+FINISHED = Columns(
+    id="bigint", state="smallint", outcome="jsonb", vendor_id="text", attempts="smallint", sent_at="timestamptz", told="jsonb"
+)
+FINISH_EFFECTS = f"""
+WITH done AS (
+    UPDATE effect e SET state = x.state, outcome = x.outcome, vendor_id = coalesce(x.vendor_id, e.vendor_id),
+        attempts = x.attempts, sent_at = coalesce(x.sent_at, e.sent_at), finished_at = clock_timestamp()
+    FROM {FINISHED.source}
+    WHERE e.id = x.id AND e.state IN (0, 1, 4)
+    RETURNING e.id, e.shared, e.canonical_id, e.correlation, x.told
+), told AS (
+    INSERT INTO event (type, subject, schema_version, occurred_at, actor, correlation, causation, payload)
+    SELECT 'effect.committed', canonical_id, 1, %(now)s, 'accord', correlation, 'effect ' || id, told
+    FROM done WHERE told IS NOT NULL
+)
+SELECT id FROM done WHERE shared
+"""
+ADOPTERS = "SELECT DISTINCT process_id FROM adopted_effect WHERE effect_id = ANY(%(ids)s)"
+
+# Which vendor object a canonical object is. An id that was only derived from the vendor's object gives way.
+LINKED = Columns(connection="text", kind="text", canonical_id="text", vendor_id="text")
+UNLINK = f"""
+DELETE FROM crosswalk c USING {LINKED.source}
+WHERE c.connection = x.connection AND c.kind = x.kind AND c.vendor_id = x.vendor_id AND c.canonical_id <> x.canonical_id
+"""
+LINK = f"""
 INSERT INTO crosswalk (connection, kind, canonical_id, vendor_id)
-SELECT x.connection, x.kind, x.canonical_id, x.vendor_id
-FROM json_to_recordset(%(rows)s::json) AS x (connection text, kind text, canonical_id text, vendor_id text)
+SELECT x.connection, x.kind, x.canonical_id, x.vendor_id FROM {LINKED.source}
 ON CONFLICT (canonical_id, kind, connection) DO UPDATE SET vendor_id = excluded.vendor_id, linked_at = now()
 WHERE crosswalk.vendor_id <> excluded.vendor_id
 """
@@ -69,14 +120,17 @@ UPDATE effect e SET state = x.state, attempts = x.attempts, sent_at = coalesce(x
 FROM json_to_recordset(%(rows)s::json) AS x (id bigint, state smallint, attempts smallint, sent_at timestamptz)
 WHERE e.id = x.id AND e.state IN (0, 1, 4)
 """
-ENTER_WAITING = """
-INSERT INTO waiting_effect (effect_id, connection, kind, verb, priority, not_before, probe, after, reason)
-SELECT x.id, x.connection, x.kind, x.verb, x.priority, clock_timestamp() + make_interval(secs => x.delay), x.probe, x.after,
-       x.reason
-FROM json_to_recordset(%(rows)s::json) AS x (id bigint, connection text, kind text, verb text, priority smallint,
-    delay double precision, probe boolean, after bigint, reason text)
-ON CONFLICT (effect_id) DO UPDATE SET not_before = excluded.not_before, probe = excluded.probe, owner = NULL,
-    reason = excluded.reason
+WAITING = Columns(
+    id="bigint", connection="text", kind="text", verb="text", priority="smallint", delay="double precision",
+    probe="boolean", after="bigint", reason="text",
+)  # fmt: skip
+ENTER_WAITING = f"""
+INSERT INTO waiting_effect (effect_id, connection, kind, verb, priority, due, not_before, probe, after, reason)
+SELECT x.id, x.connection, x.kind, x.verb, x.priority, x.delay <= 0, clock_timestamp() + make_interval(secs => x.delay),
+       x.probe, x.after, x.reason
+FROM {WAITING.source}
+ON CONFLICT (effect_id) DO UPDATE SET due = excluded.due, not_before = excluded.not_before, probe = excluded.probe,
+    owner = NULL, reason = excluded.reason
 """
 RECORD_ATTEMPTS = """
 INSERT INTO effect_attempt (effect_id, what, outcome, reason)
@@ -84,32 +138,30 @@ SELECT x.id, x.what, x.outcome, x.reason
 FROM json_to_recordset(%(rows)s::json) AS x (id bigint, what text, outcome text, reason text)
 """
 
-_EFFECT_COLUMNS = """id, process_id, story_key, connection, kind, canonical_id, generation, verb, version, state, priority,
-    body, undo, links, correlation, label, amount, currency"""
-_EFFECT_RECORD = """x (id bigint, process_id bigint, story_key text, connection text, kind text, canonical_id text,
-    generation integer, verb text, version text, state smallint, priority smallint, body jsonb, undo jsonb, links text[],
-    correlation text, label text, amount numeric, currency text)"""
-
-# Intent, for objects that nobody wrote before. Those with a history are not returned: see intents.py.
-INTEND_FIRST = f"""
-INSERT INTO effect ({_EFFECT_COLUMNS})
-SELECT {_EFFECT_COLUMNS} FROM json_to_recordset(%(rows)s::json) AS {_EFFECT_RECORD}
-WHERE NOT EXISTS (SELECT FROM effect e WHERE e.canonical_id = x.canonical_id AND e.kind = x.kind
-                  AND e.connection = x.connection)
-ON CONFLICT (canonical_id, kind, connection, generation) DO NOTHING
-RETURNING id
+INTENDED = Columns(
+    id="bigint", process_id="bigint", story_key="text", connection="text", kind="text", canonical_id="text",
+    generation="integer", verb="text", version="text", state="smallint", priority="smallint", body="jsonb", undo="jsonb",
+    links="text[]", correlation="text", label="text", amount="numeric", currency="text",
+)  # fmt: skip
+# Intent. An object's first effect is generation 1, so those with a history are not written: see intents.py.
+INTEND = f"""
+WITH written AS (
+    INSERT INTO effect (id, process_id, story_key, connection, kind, canonical_id, generation, verb, version, state,
+        priority, body, undo, links, correlation, label, amount, currency)
+    SELECT id, process_id, story_key, connection, kind, canonical_id, generation, verb, version, state, priority, body,
+        undo, links::text[], correlation, label, amount, currency
+    FROM {INTENDED.source}
+    ON CONFLICT (canonical_id, kind, connection, generation) DO NOTHING
+    RETURNING 1
+)
+SELECT count(*) FROM written
 """
-INTEND_NEXT = f"""
-INSERT INTO effect ({_EFFECT_COLUMNS})
-SELECT {_EFFECT_COLUMNS} FROM json_to_recordset(%(rows)s::json) AS {_EFFECT_RECORD}
-ON CONFLICT (canonical_id, kind, connection, generation) DO NOTHING
-RETURNING id
-"""
+WHICH_EXIST = "SELECT id FROM effect WHERE id = ANY(%(ids)s)"
 
 # The history of objects about to be written again: the newest effect, and the ones done once, by verb.
 EFFECT_HISTORY = """
 SELECT e.id, e.process_id, e.story_key, e.connection, e.kind, e.canonical_id, e.generation, e.verb, e.version, e.state,
-       e.attempts, e.outcome, md5(e.body::text) AS body_digest, e.body, w.owner IS NOT NULL AS held, w.probe
+       e.attempts, e.outcome, e.body, w.owner IS NOT NULL AS held, w.probe, w.after
 FROM json_to_recordset(%(rows)s::json) AS x (connection text, kind text, canonical_id text)
 JOIN effect e ON e.canonical_id = x.canonical_id AND e.kind = x.kind AND e.connection = x.connection
 LEFT JOIN waiting_effect w ON w.effect_id = e.id
@@ -118,7 +170,8 @@ WHERE e.version = 'once' OR e.generation = (
     WHERE g.canonical_id = x.canonical_id AND g.kind = x.kind AND g.connection = x.connection)
 ORDER BY e.id
 """
-LOCK_EFFECTS = "SELECT id FROM effect WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE"
+# Never waited for: an object that another worker is at is left for the next turn.
+LOCK_EFFECTS = "SELECT id FROM effect WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE SKIP LOCKED"
 SHARE_EFFECTS = "UPDATE effect SET shared = true WHERE id = ANY(%(ids)s) AND NOT shared"
 ADOPT = """
 INSERT INTO adopted_effect (effect_id, process_id, story_key)
@@ -136,8 +189,6 @@ WITH pair AS (
     RETURNING e.id, e.process_id, e.story_key, pair.new
 ), unqueued AS (
     DELETE FROM waiting_effect w USING gone WHERE w.effect_id = gone.id
-), followers AS (
-    UPDATE waiting_effect w SET after = gone.new FROM gone WHERE w.after = gone.id AND w.effect_id <> gone.new
 ), moved AS (
     UPDATE adopted_effect a SET effect_id = gone.new FROM gone WHERE a.effect_id = gone.id
 )
@@ -146,10 +197,7 @@ INSERT INTO adopted_effect (effect_id, process_id, story_key) SELECT new, proces
 
 # Who waits for an effect that is finished now: followers in line, and processes that adopted it.
 FREE_FOLLOWERS = "UPDATE waiting_effect SET after = NULL WHERE after = ANY(%(ids)s)"
-WAKE_ADOPTERS = """
-UPDATE open_process o SET state = CASE WHEN o.state = 2 THEN 0 ELSE o.state END, poked = (o.state = 1)
-FROM adopted_effect a WHERE a.effect_id = ANY(%(ids)s) AND o.process_id = a.process_id AND o.state IN (1, 2)
-"""
+LOCK_PROCESSES = "SELECT FROM open_process WHERE process_id = ANY(%(ids)s) ORDER BY process_id FOR UPDATE"
 WAKE_PROCESSES = """
 UPDATE open_process SET state = CASE WHEN state = 2 THEN 0 ELSE state END, poked = (state = 1)
 WHERE process_id = ANY(%(ids)s) AND state IN (1, 2)
@@ -157,30 +205,25 @@ WHERE process_id = ANY(%(ids)s) AND state IN (1, 2)
 
 WRITE_JOURNAL = """
 INSERT INTO journal (process_id, key, value)
-SELECT x.process_id, x.key, coalesce(x.value, 'null') FROM json_to_recordset(%(rows)s::json) AS x (process_id bigint, key text, value jsonb)
+SELECT x.process_id, x.key, coalesce(x.value, 'null')
+FROM json_to_recordset(%(rows)s::json) AS x (process_id bigint, key text, value jsonb)
 ON CONFLICT (process_id, key) DO NOTHING
 """
-APPEND_FACTS = """
+FACTS = Columns(
+    type="text", subject="text", schema_version="smallint", occurred_at="timestamptz", actor="text", correlation="text",
+    causation="text", payload="jsonb",
+)  # fmt: skip
+APPEND_FACTS = f"""
 INSERT INTO event (type, subject, schema_version, occurred_at, actor, correlation, causation, payload)
 SELECT x.type, x.subject, x.schema_version, x.occurred_at, x.actor, x.correlation, x.causation, x.payload
-FROM json_to_recordset(%(rows)s::json) AS x (type text, subject text, schema_version smallint, occurred_at timestamptz,
-    actor text, correlation text, causation text, payload jsonb)
+FROM {FACTS.source}
 """
 AWAIT_FACTS = """
-INSERT INTO awaited_fact (process_id, key, type, subject)
-SELECT x.process_id, x.key, x.type, x.subject
-FROM json_to_recordset(%(rows)s::json) AS x (process_id bigint, key text, type text, subject text)
+INSERT INTO awaited_fact (process_id, key, type, subject, nth)
+SELECT x.process_id, x.key, x.type, x.subject, x.nth
+FROM json_to_recordset(%(rows)s::json) AS x (process_id bigint, key text, type text, subject text, nth integer)
 ON CONFLICT (process_id, key) DO NOTHING
 """
-# Facts that were routed before their waiter registered: found here, since the story began.
-OVERTAKEN_FACTS = """
-SELECT DISTINCT ON (a.process_id, a.key) a.process_id, a.key, e.payload
-FROM awaited_fact a JOIN process p ON p.id = a.process_id
-JOIN event e ON e.subject = a.subject AND e.type = a.type AND e.recorded_at >= p.started_at
-WHERE a.process_id = ANY(%(ids)s)
-ORDER BY a.process_id, a.key, e.seq
-"""
-HOLD_ROUTER = "SELECT 1 FROM event_cursor WHERE consumer = 'router' FOR SHARE"
 
 OPEN_CASES = """
 INSERT INTO business_case (id, reason, title, problems, signature, owner, amount, currency, process_id, effect_id, inbox_id,
@@ -200,18 +243,29 @@ FROM json_to_recordset(%(rows)s::json) AS x (reason text, title text, problems j
     currency text, process_id bigint, effect_id bigint, question jsonb)
 WHERE c.state = 'open' AND c.process_id = x.process_id AND coalesce(c.effect_id, 0) = coalesce(x.effect_id, 0)
 """
+# Its own stories, and those that only waited for the effect that was refused.
 PARK = """
 UPDATE open_process SET state = CASE WHEN poked THEN 0 ELSE 3 END, owner = NULL, poked = false, wake_at = NULL
 WHERE process_id = ANY(%(ids)s) AND (owner = %(worker)s OR state = 2)
 """
+# A person said retry, and the story asks again: sent again, unless a newer version of the object was written meanwhile.
 REQUEUE = """
 WITH again AS (
-    UPDATE effect e SET state = 1, attempts = 0 WHERE id = ANY(%(ids)s) AND state = 8
-    RETURNING id, connection, kind, verb, priority
+    UPDATE effect e SET state = CASE WHEN (e.outcome ->> 'unknown')::boolean THEN 4 ELSE 1 END, attempts = 0
+    WHERE id = ANY(%(ids)s) AND state = 8
+    RETURNING id, connection, kind, verb, priority, state = 4 AS probe
 )
-INSERT INTO waiting_effect (effect_id, connection, kind, verb, priority, not_before, probe, reason)
-SELECT id, connection, kind, verb, priority, clock_timestamp(), false, 'retried by a person' FROM again
+INSERT INTO waiting_effect (effect_id, connection, kind, verb, priority, due, not_before, probe, after, reason)
+SELECT id, connection, kind, verb, priority, true, clock_timestamp(), probe, NULL, 'retried by a person' FROM again
 ON CONFLICT (effect_id) DO NOTHING
+"""
+NEWER_GENERATIONS = """
+SELECT old.id, new.id, old.process_id FROM effect old
+JOIN LATERAL (
+    SELECT g.id FROM effect g WHERE g.canonical_id = old.canonical_id AND g.kind = old.kind
+        AND g.connection = old.connection AND g.generation > old.generation AND g.verb = old.verb AND g.state <> 5
+    ORDER BY g.generation DESC LIMIT 1) new ON true
+WHERE old.id = ANY(%(ids)s)
 """
 PAUSE_CONNECTIONS = """
 UPDATE connection SET state = 'paused', state_reason = x.reason, updated_at = now()
@@ -228,13 +282,24 @@ UPDATE business_case SET state = 'resolved', resolved_at = clock_timestamp(), re
 WHERE state = 'open' AND process_id = ANY(%(ids)s)
 """
 
-END_PROCESSES = """
+ENDED = Columns(id="bigint", state="smallint", result="jsonb", subject="text", told="jsonb")
+END_PROCESSES = f"""
 WITH x AS (
-    SELECT * FROM json_to_recordset(%(rows)s::json) AS x (id bigint, state smallint, result jsonb)
+    SELECT * FROM {ENDED.source}
 ), gone AS (
-    DELETE FROM open_process o USING x WHERE o.process_id = x.id
+    DELETE FROM open_process o USING x WHERE o.process_id = x.id AND o.owner = %(worker)s AND NOT o.poked
+    RETURNING x.*
+), over AS (
+    UPDATE process p SET finished_at = clock_timestamp(), end_state = gone.state, result = gone.result
+    FROM gone WHERE p.id = gone.id
+    RETURNING p.id, p.correlation, gone.subject, gone.told
 )
-UPDATE process p SET finished_at = clock_timestamp(), end_state = x.state, result = x.result FROM x WHERE p.id = x.id
+INSERT INTO event (type, subject, schema_version, occurred_at, actor, correlation, causation, payload)
+SELECT 'process.finished', subject, 1, %(now)s, 'accord', correlation, 'process ' || id, told FROM over
+"""
+# A story that was poked in its last turn (cancelled, say) is looked at once more instead of ending.
+NOT_ENDED = """
+UPDATE open_process SET state = 0, owner = NULL, poked = false WHERE process_id = ANY(%(ids)s) AND owner = %(worker)s
 """
 RELEASE_PROCESSES = """
 UPDATE open_process o SET owner = NULL, state = CASE WHEN o.poked OR x.ready THEN 0 ELSE 2 END, poked = false,
@@ -258,16 +323,29 @@ SELECT x.id, x.name, x.subject, x.priority, 0 FROM x JOIN started ON started.id 
 RETURNING process_id
 """
 
-# Effects whose turn has come, by business priority; all of one kind and verb, to fill the vendor's batch call.
+# Which effects could be sent now: per connection, priority, kind, verb and probe the oldest, found by skipping through the
+# index, whatever the backlog.
+WAITING_LANES = """
+WITH RECURSIVE lane AS (
+    (SELECT w.connection, w.priority, w.kind, w.verb, w.probe, w.effect_id FROM waiting_effect w
+     WHERE w.due AND w.owner IS NULL AND w.after IS NULL
+     ORDER BY w.connection, w.priority, w.kind, w.verb, w.probe, w.effect_id LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM lane CROSS JOIN LATERAL (
+        SELECT w.connection, w.priority, w.kind, w.verb, w.probe, w.effect_id FROM waiting_effect w
+        WHERE w.due AND w.owner IS NULL AND w.after IS NULL
+          AND (w.connection, w.priority, w.kind, w.verb, w.probe) > (lane.connection, lane.priority, lane.kind, lane.verb, lane.probe)
+        ORDER BY w.connection, w.priority, w.kind, w.verb, w.probe, w.effect_id LIMIT 1) next
+)
+SELECT connection, priority, kind, verb, probe, effect_id FROM lane
+"""
+# Effects of one lane, the oldest first, to fill the vendor's batch calls.
 CLAIM_WAITING = """
-WITH head AS (
-    SELECT kind, verb, probe FROM waiting_effect
-    WHERE connection = %(connection)s AND owner IS NULL AND after IS NULL AND not_before <= clock_timestamp()
-    ORDER BY priority, effect_id LIMIT 1
-), next AS (
-    SELECT w.effect_id FROM waiting_effect w JOIN head ON w.kind = head.kind AND w.verb = head.verb AND w.probe = head.probe
-    WHERE w.connection = %(connection)s AND w.owner IS NULL AND w.after IS NULL AND w.not_before <= clock_timestamp()
-    ORDER BY w.priority, w.effect_id LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED
+WITH next AS (
+    SELECT w.effect_id FROM waiting_effect w JOIN effect e ON e.id = w.effect_id
+    WHERE w.due AND w.owner IS NULL AND w.after IS NULL AND w.connection = %(connection)s AND w.priority = %(priority)s
+      AND w.kind = %(kind)s AND w.verb = %(verb)s AND w.probe = %(probe)s
+    ORDER BY w.effect_id LIMIT %(limit)s FOR UPDATE OF w, e SKIP LOCKED
 ), mine AS (
     UPDATE waiting_effect w SET owner = %(worker)s FROM next WHERE w.effect_id = next.effect_id
     RETURNING w.effect_id, w.probe
@@ -278,13 +356,7 @@ WITH head AS (
 )
 SELECT id, process_id, story_key, connection, kind, canonical_id, generation, verb, version, priority, body, links,
        correlation, label, amount, currency, attempts, vendor_id, intended_at, probe
-FROM sending ORDER BY priority, id
-"""
-WAITING_CONNECTIONS = """
-SELECT connection, count(*) AS due FROM (
-    SELECT connection FROM waiting_effect
-    WHERE owner IS NULL AND after IS NULL AND not_before <= clock_timestamp() LIMIT 5000) due
-GROUP BY connection
+FROM sending ORDER BY id
 """
 VENDOR_IDS = """
 SELECT c.connection, c.canonical_id, c.kind, c.vendor_id
@@ -292,12 +364,16 @@ FROM json_to_recordset(%(rows)s::json) AS x (connection text, kind text, canonic
 JOIN crosswalk c ON c.canonical_id = x.canonical_id AND c.kind = x.kind AND c.connection = x.connection
 """
 
-# Timers.
+# Timers. Stories wait by the business clock, retries by the database's.
 WAKE_DUE = """
 UPDATE open_process SET state = 0, wake_at = NULL WHERE process_id IN (
-    SELECT process_id FROM open_process WHERE wake_at <= clock_timestamp() AND state = 2
-    LIMIT 1000 FOR UPDATE SKIP LOCKED)
-RETURNING process_id
+    SELECT process_id FROM open_process WHERE wake_at <= %(now)s AND state = 2
+    ORDER BY wake_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+"""
+EFFECTS_DUE = """
+UPDATE waiting_effect SET due = true WHERE effect_id IN (
+    SELECT effect_id FROM waiting_effect WHERE NOT due AND not_before <= clock_timestamp()
+    ORDER BY not_before LIMIT 2000 FOR UPDATE SKIP LOCKED)
 """
 
 # Leases: fence first, in a statement of its own; what the fenced worker was sending is unknown.
@@ -326,10 +402,10 @@ WITH orphan AS (
 ), unknown AS (
     UPDATE effect e SET state = 4 FROM orphan WHERE e.id = orphan.id AND e.state IN (0, 4)
 ), waiting AS (
-    INSERT INTO waiting_effect (effect_id, connection, kind, verb, priority, not_before, probe, reason)
-    SELECT id, connection, kind, verb, priority, clock_timestamp() + make_interval(secs => %(grace)s), true,
+    INSERT INTO waiting_effect (effect_id, connection, kind, verb, priority, due, not_before, probe, reason)
+    SELECT id, connection, kind, verb, priority, false, clock_timestamp() + make_interval(secs => %(grace)s), true,
            'its worker died while sending' FROM orphan
-    ON CONFLICT (effect_id) DO UPDATE SET owner = NULL, probe = true, not_before = excluded.not_before,
+    ON CONFLICT (effect_id) DO UPDATE SET owner = NULL, due = false, probe = true, not_before = excluded.not_before,
         reason = excluded.reason
 ), freed AS (
     UPDATE open_process SET state = 0, owner = NULL, poked = false WHERE owner = ANY(%(workers)s) AND state = 1

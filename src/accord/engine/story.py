@@ -10,11 +10,12 @@ moved does not break the stories in flight.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
+
+import orjson
 
 from accord.engine.states import Priority
 from accord.model.events import Fact
@@ -44,8 +45,7 @@ class Command(Generic[T]):
 
 def digest_of(plain: Any) -> str:
     """A short digest of a JSON value, the same for equal values."""
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +124,19 @@ def effect(
 
 @dataclass(frozen=True, slots=True)
 class Read(Command[T]):
-    """What we know of one canonical object now; journalled, so that the story sees one world. None when unknown."""
+    """What we know of one canonical object now; journalled, so that the story sees one world. None when unknown.
+
+    Reading the same again gives the same answer; a `name` makes it a new question, for after a wait.
+    """
 
     kind: str
     id: str
     cls: type[T]
+    name: str = ""
 
     @property
     def key(self) -> str:
-        return f"read:{self.kind}:{self.id}"
+        return f"read:{self.kind}:{self.id}:{self.name}" if self.name else f"read:{self.kind}:{self.id}"
 
     def decode(self, value: Any) -> T:
         return cast(T, None if value is None else from_plain(self.cls, value))

@@ -15,6 +15,7 @@ class Turn:
     finished: list[Row] = field(default_factory=list)  # effects with a final or rejected outcome
     deferred: list[Row] = field(default_factory=list)  # effects to be tried or probed later, with their waiting rows
     attempts: list[Row] = field(default_factory=list)
+    left_waiting: list[int] = field(default_factory=list)  # finished effects that were in the waiting list
     intents: list[Row] = field(default_factory=list)
     requeued: list[int] = field(default_factory=list)  # rejected or dead effects that their story asks for again
     journal: list[Row] = field(default_factory=list)
@@ -22,9 +23,12 @@ class Turn:
     kept: list[tuple[str, str, dict[str, Any], str | None]] = field(default_factory=list)
     posts: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = field(default_factory=list)
     waits: list[Row] = field(default_factory=list)
+    met: list[Row] = field(default_factory=list)  # waits whose fact has come
     cases: list[Row] = field(default_factory=list)
     ended: list[Row] = field(default_factory=list)
+    over_with_waits: list[int] = field(default_factory=list)  # ended while facts were still awaited
     released: list[Row] = field(default_factory=list)  # open processes that this worker lets go
+    refused: list[int] = field(default_factory=list)  # stories, not in memory here, one of whose effects was refused
     paused: list[Row] = field(default_factory=list)  # connections that a person must look at
     woken: list[int] = field(default_factory=list)  # processes of effects finished for somebody else
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from accord.engine.casework import case_row, effect_owner
 from accord.engine.instance import Instance, StoryBroken
-from accord.engine.outcomes import Committed, Misconfigured, Outcome, Rejected, Transient, Unknown
+from accord.engine.outcomes import Absent, Committed, Misconfigured, Outcome, Rejected, Transient, Unknown
 from accord.engine.shell import NotBound, Reading
 from accord.engine.states import EffectState, ProcessState
 from accord.engine.story import (
@@ -30,10 +30,11 @@ from accord.engine.story import (
 from accord.engine.turn import Turn
 from accord.model.problem import Problem
 
+OUTAGE_DELAY_SECONDS = 2.0  # the breaker keeps all but a trial from being sent, so waiting effects stay near the door
 MAX_ATTEMPTS = 20  # with the waits of `retry_delay` about two hours; longer outages are carried by the breaker
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sent:
     """How one attempt went: `sent_at` ISO text, `probed` when it was a probe, `jitter` in [0, 1) to spread the next try."""
 
@@ -56,9 +57,13 @@ class Live:
     cancelled: bool = False
     parked: bool = False
     wake_at: datetime | None = None
-    waits_for_fact: bool = False
+    waits: set[str] = field(default_factory=set)  # keys of awaited facts that the database knows
     has_case: bool = False
+    settling: bool = False  # a write of its own is under way or unknown
     requeued: bool = False
+    postponed: int = 0  # effects whose object another worker was at; intended in a later turn
+    broken: bool = False  # its turn failed: read anew from the journal once nothing of it is under way
+    again: bool = False  # to be claimed once more at once
 
 
 def retry_delay(attempt: int, jitter: float) -> float:
@@ -83,13 +88,18 @@ class Turning:
 
     def advance(self, live: Live) -> list[tuple[Live, str, Reading]]:
         """Run one story on until it needs something from outside; the readings it asks for are answered by the caller."""
+        try:
+            return self._advance(live)
+        except StoryBroken as error:
+            self._park_broken(live, str(error))
+        except Exception as error:  # noqa: BLE001  (a command that cannot be carried out is the story's defect, not the turn's)
+            self._park_broken(live, f"{live.instance.process.name}: {type(error).__name__}: {error}")
+        return []
+
+    def _advance(self, live: Live) -> list[tuple[Live, str, Reading]]:
         instance = live.instance
         while True:
-            try:
-                awaiting = instance.advance()
-            except StoryBroken as error:
-                self._park_broken(live, error)
-                return []
+            awaiting = instance.advance()
             if instance.ended:
                 self._end(live)
                 return []
@@ -118,8 +128,8 @@ class Turning:
             case Now():
                 self._answer(live, key, self.now.isoformat())
             case Tell():
-                for fact in command.facts:
-                    self.turn.facts.append(fact_row(fact, live.correlation, f"process {live.instance.id}"))
+                causation = f"process {live.instance.id}"
+                self.turn.facts.extend(fact_row(fact, live.correlation, causation) for fact in command.facts)
                 self._answer(live, key, None)
             case Keep():
                 self.turn.kept.extend((kind, id, body, live.correlation) for kind, id, body in command.objects)
@@ -155,12 +165,11 @@ class Turning:
             problem = Problem("not_bound", str(error), cure="Bind a connection to the role with `accord connect`.")
             self._park(live, "not_bound", str(error), (problem,), "integration engineer", command)
             return
-        effect_id = self._new_id()
-        live.pending[key] = (effect_id, EffectState.SENDING)
+        live.pending[key] = (0, EffectState.SENDING)
         money = command.money
         self.turn.intents.append(
             {
-                "id": effect_id,
+                "id": 0,  # given when it is written
                 "process_id": live.instance.id,
                 "story_key": key,
                 "connection": connection,
@@ -169,11 +178,11 @@ class Turning:
                 "generation": 1,
                 "verb": command.verb,
                 "version": command.version,
-                "state": EffectState.SENDING,
-                "priority": command.priority,
+                "state": int(EffectState.SENDING),
+                "priority": int(command.priority),
                 "body": command.body,
                 "undo": None if command.undo is None else {"verb": command.undo[0], "body": command.undo[1]},
-                "links": [f"{kind} {about}" for kind, about in command.links],
+                "links": [f"{kind} {about}" for kind, about in command.links] if command.links else None,
                 "correlation": live.correlation,
                 "label": command.label,
                 "amount": None if money is None else str(money.amount),
@@ -199,10 +208,13 @@ class Turning:
             return
         if command.until is not None:
             live.wake_at = command.until if live.wake_at is None else min(live.wake_at, command.until)
-        live.waits_for_fact = True
-        self.turn.waits.append(
-            {"process_id": live.instance.id, "key": key, "type": command.type, "subject": command.subject}
-        )
+        if key in live.waits:
+            return
+        nth = int(key.rpartition("#")[2]) if key != command.key else 1
+        about = {"process_id": live.instance.id, "key": key, "type": command.type, "subject": command.subject, "nth": nth}
+        self.turn.waits.append(about)
+        # The fact may have come before the wait was known: looked at in a transaction that begins after this one.
+        live.again = True
 
     def _park(
         self,
@@ -231,14 +243,34 @@ class Turning:
             )
         )
 
-    def _park_broken(self, live: Live, error: StoryBroken) -> None:
+    def _park_broken(self, live: Live, error: str) -> None:
         cure = "This is a defect of the process: correct its code, deploy it, then retry the case."
-        problem = Problem("story_broken", str(error), cure=cure)
-        self._park(live, "story_broken", str(error), (problem,), "integration engineer", None)
+        problem = Problem("story_broken", error, cure=cure)
+        self._park(live, "story_broken", error, (problem,), "integration engineer", None)
+
+    def park_refused(self, live: Live, error: str) -> None:
+        """What the story asked for cannot be written down: the database, the ledger or the records refuse it."""
+        cure = "Correct what the message names, or the process, then retry the case."
+        problem = Problem("not_recordable", error, cure=cure)
+        self._park(live, "not_recordable", error, (problem,), "integration engineer", None)
 
     def _end(self, live: Live) -> None:
         instance = live.instance
-        self.turn.ended.append({"id": instance.id, "state": ProcessState.DONE, "result": instance.result})
+        process = instance.process
+        self.turn.ended.append(
+            {
+                "id": instance.id,
+                "state": int(ProcessState.CANCELLED if live.cancelled else ProcessState.DONE),
+                "result": instance.result,
+                "subject": instance.trigger.subject,
+                "told": {
+                    "process": process.name,
+                    "what": process.title,
+                    "result": instance.result,
+                    "cancelled": live.cancelled,
+                },
+            }
+        )
 
     def refuse(self, live: Live, row: dict[str, Any], why: str) -> None:
         """An effect that may not be intended: done once before with other content."""
@@ -256,13 +288,22 @@ class Turning:
                 self._misconfigured(row, outcome, sent)
             case Unknown():
                 self._defer(row, outcome.reason, probe=True, sent=sent)
+            case Absent():
+                self._defer(row, outcome.reason or "it did not happen", probe=False, delay=0.0, sent=sent)
             case Transient():
                 if (row.get("attempts") or 0) + 1 >= MAX_ATTEMPTS and not outcome.overload and not outcome.outage:
                     message = f"{MAX_ATTEMPTS} attempts failed, the last with: {outcome.reason}"
                     self._rejected(live, row, "dead_letter", message, (), dead=True, sent=sent)
                 else:
-                    delay = outcome.retry_after_seconds
-                    self._defer(row, outcome.reason, probe=sent.probed, delay=delay, sent=sent)
+                    self._put_off(row, outcome, sent)
+
+    def _put_off(self, row: dict[str, Any], outcome: Transient, sent: Sent) -> None:
+        """An overloaded or unreachable vendor is no fault of the write: it is not counted as an attempt."""
+        delay = outcome.retry_after_seconds
+        if outcome.overload or outcome.outage:
+            delay = OUTAGE_DELAY_SECONDS * (0.5 + sent.jitter) if delay is None else delay
+        counts = not (outcome.overload or outcome.outage)
+        self._defer(row, outcome.reason, probe=sent.probed, delay=delay, sent=sent, counts=counts)
 
     def _misconfigured(self, row: dict[str, Any], outcome: Misconfigured, sent: Sent) -> None:
         """The connection is at fault, not the write: it waits until a person mended and resumed the connection."""
@@ -279,12 +320,13 @@ class Turning:
                 connection=row["connection"],
             )
         )
-        self._defer(row, outcome.message, probe=False, delay=1.0, sent=sent)
+        # What was unknown stays so: a connection that refuses a probe has not said that nothing happened.
+        self._defer(row, outcome.message, probe=sent.probed, delay=1.0, sent=sent)
 
     def _committed(self, live: Live | None, row: dict[str, Any], outcome: Committed, sent: Sent) -> None:
         value = {"vendor_id": outcome.vendor_id, "details": dict(outcome.details)}
-        self.turn.finished.append(self._finished(row, EffectState.COMMITTED, value, sent, outcome.vendor_id))
-        self.turn.facts.append(effect_fact(row, outcome, self.now, sent))
+        told = effect_fact(row, outcome, sent)
+        self.turn.finished.append(self._finished(row, EffectState.COMMITTED, value, sent, outcome.vendor_id, told))
         self._tell_story(live, row, value)
 
     def _tell_story(self, live: Live | None, row: dict[str, Any], value: Any) -> None:
@@ -304,7 +346,8 @@ class Turning:
         dead: bool = False,
     ) -> None:
         state = EffectState.DEAD if dead else EffectState.REJECTED
-        value = {"code": code, "message": message, "fields": list(fields)}
+        # A probe given up leaves open whether it happened: a retry begins with a probe.
+        value = {"code": code, "message": message, "fields": list(fields), "unknown": dead and sent.probed}
         self.turn.finished.append(self._finished(row, state, value, sent, None))
         self._attempt(row, "probe" if sent.probed else "send", "dead" if dead else "rejected", message)
         problem = Problem(code, message, ", ".join(fields), "Correct the source and retry, or skip with a reason.")
@@ -326,9 +369,18 @@ class Turning:
         )
         if live is not None:
             live.parked = True
+            live.pending[row["story_key"]] = (row["id"], state)
+        else:
+            self.turn.refused.append(row["process_id"])
 
     def _finished(
-        self, row: dict[str, Any], state: EffectState, value: dict[str, Any], sent: Sent, vendor_id: str | None
+        self,
+        row: dict[str, Any],
+        state: EffectState,
+        value: dict[str, Any],
+        sent: Sent,
+        vendor_id: str | None,
+        told: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         return {
             "id": row["id"],
@@ -336,22 +388,39 @@ class Turning:
             "connection": row["connection"],
             "kind": row["kind"],
             "canonical_id": row["canonical_id"],
-            "state": state,
+            "state": int(state),
             "outcome": value,
             "vendor_id": vendor_id,
             "attempts": (row.get("attempts") or 0) + 1,
             "sent_at": sent.sent_at,
+            "told": told,
         }
 
     def _defer(
-        self, row: dict[str, Any], reason: str, *, probe: bool, sent: Sent, delay: float | None = None
+        self,
+        row: dict[str, Any],
+        reason: str,
+        *,
+        probe: bool,
+        sent: Sent,
+        delay: float | None = None,
+        counts: bool = True,
     ) -> None:
-        attempts = (row.get("attempts") or 0) + 1
+        attempts = (row.get("attempts") or 0) + counts
         if delay is None:
             delay = retry_delay(attempts, sent.jitter)
         if probe:
             delay = max(delay, sent.grace_seconds)
         self._attempt(row, "probe" if sent.probed else "send", "unknown" if probe else "not done", reason)
+        self._queue(row, reason, probe=probe, delay=delay, attempts=attempts, sent_at=sent.sent_at)
+
+    def put_back(self, row: dict[str, Any], *, probe: bool) -> None:
+        """An effect that was not sent here waits for whoever comes next; that was no attempt."""
+        self._queue(row, "its worker stopped", probe=probe, delay=0.0, attempts=row.get("attempts") or 0)
+
+    def _queue(
+        self, row: dict[str, Any], reason: str, *, probe: bool, delay: float, attempts: int, sent_at: str | None = None
+    ) -> None:
         self.turn.deferred.append(
             {
                 "id": row["id"],
@@ -359,9 +428,9 @@ class Turning:
                 "kind": row["kind"],
                 "verb": row["verb"],
                 "priority": row["priority"],
-                "state": EffectState.UNKNOWN if probe else EffectState.WAITING,
+                "state": int(EffectState.UNKNOWN if probe else EffectState.WAITING),
                 "attempts": attempts,
-                "sent_at": sent.sent_at,
+                "sent_at": sent_at,
                 "delay": delay,
                 "probe": probe,
                 "after": None,
@@ -387,8 +456,8 @@ def fact_row(fact: Any, correlation: str | None, causation: str | None) -> dict[
     }
 
 
-def effect_fact(row: dict[str, Any], outcome: Committed, now: datetime, sent: Sent) -> dict[str, Any]:
-    """The fact that a write was done, with what the timeline shows of it."""
+def effect_fact(row: dict[str, Any], outcome: Committed, sent: Sent) -> dict[str, Any]:
+    """The payload of the fact that a write was done: what the timeline shows of it."""
     payload: dict[str, Any] = {
         "system": row["connection"],
         "what": row["label"],
@@ -399,16 +468,7 @@ def effect_fact(row: dict[str, Any], outcome: Committed, now: datetime, sent: Se
     }
     if row.get("amount") is not None:
         payload["money"] = {"amount": str(row["amount"]), "currency": row["currency"]}
-    return {
-        "type": "effect.committed",
-        "subject": row["canonical_id"],
-        "schema_version": 1,
-        "occurred_at": now.isoformat(),
-        "actor": "accord",
-        "correlation": row.get("correlation"),
-        "causation": f"effect {row['id']}",
-        "payload": payload,
-    }
+    return payload
 
 
 __all__ = ["Done", "Live", "Turning", "effect_fact", "fact_row", "retry_delay"]

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from accord.engine.states import Priority
-from accord.engine.story import Effect, Process, digest_of
+from accord.engine.story import Command, Effect, Process, digest_of
 from accord.model.events import Fact
 
 
-def undo_process(original: Process, effects: Sequence[dict[str, Any]]) -> Process:
-    """A story that undoes `effects` (rows with connection, kind, canonical_id, undo, label), given last first."""
+@dataclass(frozen=True, slots=True)
+class Settled(Command[None]):
+    """Nothing of the story is under way. Never answered: an outcome makes the story ready, and it is loaded anew."""
+
+    @property
+    def key(self) -> str:
+        return "settled"
+
+
+def undo_process(original: Process, effects: Sequence[dict[str, Any]], *, settled: bool = True) -> Process:
+    """A story that undoes `effects` (rows with connection, kind, canonical_id, undo, label), given last first. Until all
+    of them are `settled` it only waits: what is under way may yet have to be taken back too."""
 
     async def undo(trigger: Fact) -> str:
+        if not settled:
+            await Settled()
         for row in effects:
             undo_spec = row["undo"]
             await Effect(

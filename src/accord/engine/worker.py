@@ -1,13 +1,15 @@
 """A worker: claims ready stories, advances them, writes what they decide in one transaction, sends their effects.
 
 Any number of workers share one database. Each turn is one transaction; what it decided to send is sent after the
-commit, and the outcomes are entered by the next turn. A worker that is killed loses nothing: see lease.py.
+commit, and the outcomes are entered by the next turn. A worker that is killed loses nothing: see lease.py. A turn that
+the database refuses is done again story by story, so that only the one at fault is parked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
 import time
 from collections import OrderedDict
@@ -16,23 +18,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import structlog
 from psycopg import AsyncConnection, errors
 
-from accord.engine import statements
+from accord.engine import claiming, statements
+from accord.engine.claiming import Backlog, Claimed
 from accord.engine.dispatcher import Dispatcher, InFlight
 from accord.engine.identities import Identities
-from accord.engine.instance import Instance
 from accord.engine.intents import Intended, as_json, write_intents
-from accord.engine.lease import Lease
-from accord.engine.outcomes import Committed
+from accord.engine.lease import Fenced, Lease
+from accord.engine.outcomes import Committed, Rejected
 from accord.engine.shell import Connection, Knowledge, Vendors
-from accord.engine.states import ProcessState
 from accord.engine.story import Process
-from accord.engine.turn import Turn
-from accord.engine.turning import Live, Sent, Turning, fact_row
-from accord.engine.undo import undo_process
-from accord.model.events import Fact
+from accord.engine.turn import Row, Turn
+from accord.engine.turning import Live, Sent, Turning
+from accord.engine.writing import Writing, Written
 
 log = structlog.get_logger()
 READY_CHANNEL = "accord_ready"
@@ -45,7 +46,7 @@ class Pace:
     claim: int = 500
     in_memory: int = 2000
     poll_seconds: float = 0.2
-    timers_seconds: float = 0.5
+    timers_seconds: float = 0.1
     known_ids: int = 50_000
 
 
@@ -73,6 +74,8 @@ class Worker:
         self._now = now
         self._random = random.Random(seed)  # noqa: S311  (spreads retries; not a secret)
         self._live: dict[int, Live] = {}
+        self._carry: dict[int, Live] = {}  # stories that got an answer while their turn was being written
+        self._postponed: list[Row] = []
         self._woken = asyncio.Event()
         self._stopping = False
         self._look = True
@@ -80,6 +83,9 @@ class Worker:
         self._dispatcher = Dispatcher(vendors, now=time.monotonic, may_send=lease.holds, wake=self._woken.set)
         self._known_ids: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._dispatcher.vendor_ids = self._known_ids
+        self._backlog = Backlog(self._dispatcher, lease.worker_id)
+        self._writing = Writing(lease.worker_id, knowledge)
+        self._last_timers = self._last_look = self._last_waiting = 0.0
         self.turns = 0
         self.finished = 0
 
@@ -94,19 +100,14 @@ class Worker:
         self._woken.set()
 
     async def run(self) -> None:
-        """Work until stopped. Raises Fenced when this worker's work was taken over."""
+        """Work until stopped. Raises Fenced or psycopg's ObjectNotInPrerequisiteState when its work was taken over."""
+        # Rows and journals hold no cycles, and there are many of them: looking through them costs a fifth of a worker.
+        gc.set_threshold(100_000, 20, 100)
         connection: AsyncConnection[Any] = await self._connect()
         async with connection:
             self._ids = Identities(connection)
-            last_look = last_timers = 0.0
             while not (self._stopping and not self._live and not self._dispatcher.running()):
-                moment = time.monotonic()
-                if moment - last_timers > self._pace.timers_seconds:
-                    last_timers = moment
-                    await self._wake_due(connection)
-                if self._look or moment - last_look > self._pace.poll_seconds:
-                    last_look = moment
-                    self._look = True
+                await self._tick(connection)
                 worked = await self._turn(connection)
                 self._dispatcher.pump()
                 if not worked:
@@ -119,187 +120,233 @@ class Worker:
             return
         self._woken.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), self._pace.poll_seconds)
+            await asyncio.wait_for(self._woken.wait(), min(self._pace.poll_seconds, self._pace.timers_seconds))
 
-    async def _wake_due(self, connection: Connection) -> None:
-        async with connection.transaction():
-            cursor = await connection.execute(statements.WAKE_DUE)
-            if cursor.rowcount:
+    async def _tick(self, connection: Connection) -> None:
+        """Timers, and a look at the queue without having been woken."""
+        if self._lease.is_lost:
+            raise Fenced("the lease ran out and the work was taken over")
+        moment = time.monotonic()
+        if moment - self._last_look > self._pace.poll_seconds:
+            self._last_look = moment
+            self._look = True
+        if moment - self._last_timers > self._pace.timers_seconds:
+            self._last_timers = moment
+            async with connection.pipeline(), connection.transaction():
+                stories = await connection.execute(statements.WAKE_DUE, {"now": self._now()}, prepare=True)
+                effects = await connection.execute(statements.EFFECTS_DUE, prepare=True)
+            if stories.rowcount or effects.rowcount:
                 self._look = True
+                self._last_waiting = 0.0
 
     async def _turn(self, connection: Connection) -> bool:
         """One transaction: outcomes in, stories on, intents out. True when there was anything to do."""
         flights = self._dispatcher.take_done()
-        if not flights and not self._look and not self._stopping:
+        claimed = await self._claim(connection)
+        waiting = self._look_at_waiting()
+        if not (flights or claimed or waiting or self._carry or self._postponed or self._stopping):
             return False
+        involved = [*self._carry, *(row["process_id"] for row in self._postponed)]
         try:
-            async with connection.transaction():
-                turn = await self._write_turn(connection, flights)
+            async with connection.pipeline(), connection.transaction():
+                written = await self._write_turn(connection, flights, claimed, waiting=waiting)
         except errors.ObjectNotInPrerequisiteState:
             self._lease.lost()
             raise
-        if not turn.worked:
-            return False
-        for flight in turn.send:
-            self._dispatcher.add(flight)
-        for process_id in turn.gone:
-            live = self._live.pop(process_id, None)
-            if live is not None:
-                live.instance.close()
-        self.turns += 1
-        return True
+        except Exception as error:
+            if connection.closed or connection.broken:
+                raise
+            log.warning("a turn was refused and is done story by story", error=_words(error))
+            await self._one_by_one(connection, flights, claimed, involved)
+            await asyncio.sleep(self._pace.poll_seconds)  # what is at fault may be no story; it must not spin
+            return True
+        self._after(written)
+        return written.worked
 
-    async def _write_turn(self, connection: Connection, flights: Sequence[InFlight]) -> _Written:
-        await connection.execute(statements.HOLD_FENCE, {"worker": self._lease.worker_id}, prepare=True)
-        await self._ids.ensure(len(flights) * 3 + self._pace.claim * 4)
-        turning = Turning(now=self._now(), new_id=self._ids.take, connection_for=self._connection_for)
-        written = _Written()
-        runnable = self._enter_outcomes(turning, flights)
-        if self._look and not self._stopping:
-            claimed = await self._claim(connection)
-            turning.turn.facts.extend(_began(live, turning.now) for live in claimed if not live.resumed)
-            runnable.update({live.instance.id: live for live in claimed})
-        await self._advance(connection, turning, runnable, written)
-        await self._claim_waiting(connection, written)
-        await self._learn_ids(connection, written.send)
-        self._release(turning, runnable, written)
-        await self._write(connection, turning.turn, written)
-        written.worked = bool(flights or runnable or written.send or turning.turn)
-        return written
-
-    def _enter_outcomes(self, turning: Turning, flights: Sequence[InFlight]) -> dict[int, Live]:
-        runnable: dict[int, Live] = {}
-        moment, clock = time.monotonic(), turning.now.timestamp()
-        for flight in flights:
-            row, outcome = flight.row, flight.outcome
-            live = self._live.get(row["process_id"])
-            if live is not None and row["id"] not in live.flights:
-                live = None
-            if live is not None:
-                live.flights.discard(row["id"])
-                runnable[live.instance.id] = live
-            else:
-                turning.turn.woken.append(row["process_id"])
-            if outcome is None:
-                raise RuntimeError("an effect came back without an outcome")
-            seconds = moment - flight.sent_at if flight.sent_at else None
-            sent = Sent(
-                sent_at=None if seconds is None else datetime.fromtimestamp(clock - seconds, UTC).isoformat(),
-                latency_ms=None if seconds is None else round(seconds * 1000, 1),
-                probed=flight.probe,
-                jitter=self._random.random(),
-                grace_seconds=self._vendors.grace_seconds(row["connection"], row["kind"], row["verb"]),
-            )
-            if isinstance(outcome, Committed) and outcome.vendor_id is not None:
-                self._remember((row["connection"], row["kind"], row["canonical_id"]), outcome.vendor_id)
-            turning.settle(live, row, outcome, sent)
-        return runnable
-
-    async def _claim(self, connection: Connection) -> list[Live]:
+    async def _claim(self, connection: Connection) -> list[Claimed]:
         limit = min(self._pace.claim, self._pace.in_memory - len(self._live))
-        if limit <= 0:
+        if not self._look or self._stopping or limit <= 0:
             return []
-        cursor = await connection.execute(
-            statements.CLAIM_PROCESSES, {"worker": self._lease.worker_id, "limit": limit}, prepare=True
-        )
-        rows = await cursor.fetchall()
-        self._look = len(rows) == limit
-        if not rows:
-            return []
-        ids = [row[0] for row in rows]
-        journals: dict[int, dict[str, Any]] = {id: {} for id in ids}
-        pending: dict[int, dict[str, tuple[int, int]]] = {id: {} for id in ids}
-        for process_id, key, value in await _all(connection, statements.LOAD_JOURNALS, ids):
-            journals[process_id][key] = value
-        for process_id, key, effect_id, state in await _all(connection, statements.LOAD_PENDING, ids):
-            pending[process_id][key] = (effect_id, state)
-        cancelled = [id for id in ids if "cancel" in journals[id]]
-        undo: dict[int, list[dict[str, Any]]] = {id: [] for id in cancelled}
-        if cancelled:
-            names = ("connection", "kind", "canonical_id", "undo", "label", "id", "correlation")
-            for process_id, *rest in await _all(connection, statements.LOAD_UNDO, cancelled):
-                undo[process_id].append(dict(zip(names, rest, strict=True)))
-        lives = []
-        for process_id, name, correlation, trigger, _started_at, has_case in rows:
-            process = self._processes[name]
-            if process_id in undo:
-                process = undo_process(process, undo[process_id])
-            instance = Instance(process_id, process, Fact(**trigger), journals[process_id])
-            live = Live(instance, correlation, pending[process_id], has_case=has_case)
-            live.resumed = bool(journals[process_id] or pending[process_id])
-            live.cancelled = process_id in undo
-            self._live[process_id] = live
-            lives.append(live)
-        return lives
+        claimed = await claiming.claim(connection, self._lease.worker_id, self._processes, limit, self._now())
+        self._look = len(claimed) == limit
+        return claimed
 
-    async def _advance(
-        self, connection: Connection, turning: Turning, runnable: Mapping[int, Live], written: _Written
-    ) -> None:
-        """Run stories on until each waits for something outside; answers that are known already are given at once."""
-        moving = [live for live in runnable.values() if not live.instance.awaiting and not live.instance.ended]
-        while moving:
-            readings = [reading for live in moving for reading in turning.advance(live)]
-            if readings:
-                values = await self._knowledge.read(connection, [command for _, _, command in readings])
-                for (live, key, _), value in zip(readings, values, strict=True):
-                    turning.read(live, key, value)
-            intents, turning.turn.intents = turning.turn.intents, []
-            intended = await write_intents(connection, intents, self._dispatcher.room) if intents else Intended()
-            self._enter_intended(turning, intended, written)
-            moving = [live for live in moving if not live.instance.awaiting and not live.instance.ended]
-
-    def _enter_intended(self, turning: Turning, intended: Intended, written: _Written) -> None:
-        for row in intended.send:
-            live = self._live[row["process_id"]]
-            live.flights.add(row["id"])
-            written.send.append(InFlight(row))
-        for row, outcome in intended.known:
-            live = self._live[row["process_id"]]
-            live.pending.pop(row["story_key"], None)
-            live.instance.resolve(row["story_key"], outcome)
-        for row, why in intended.refused:
-            turning.refuse(self._live[row["process_id"]], row, why)
-
-    async def _claim_waiting(self, connection: Connection, written: _Written) -> None:
-        """Take effects from the waiting list where a connection has budget to spare."""
-        if not self._look and not self._tick_waiting():
-            return
-        cursor = await connection.execute(statements.WAITING_CONNECTIONS, prepare=True)
-        for name, _due in await cursor.fetchall():
-            free = self._vendors.parallel(name) - self._dispatcher.queued(name)
-            while free > 0 and not self._stopping:
-                taken = await self._take_waiting(connection, name)
-                written.send.extend(taken)
-                free -= 1
-                if not taken:
-                    break
-
-    async def _take_waiting(self, connection: Connection, name: str) -> list[InFlight]:
-        cursor = await connection.execute(
-            statements.CLAIM_WAITING, {"connection": name, "worker": self._lease.worker_id, "limit": 100}, prepare=True
-        )
-        columns = [column.name for column in cursor.description or ()]
-        rows = [dict(zip(columns, row, strict=True)) for row in await cursor.fetchall()]
-        return [InFlight(row, probe=row.pop("probe"), waiting_row=True) for row in rows]
-
-    def _tick_waiting(self) -> bool:
+    def _look_at_waiting(self) -> bool:
         moment = time.monotonic()
-        if moment - getattr(self, "_last_waiting", 0.0) < self._pace.poll_seconds:
+        if self._stopping or (moment - self._last_waiting < self._pace.poll_seconds and not self._backlog.pressing()):
             return False
         self._last_waiting = moment
         return True
+
+    async def _write_turn(
+        self, connection: Connection, flights: Sequence[InFlight], claimed: Sequence[Claimed], *, waiting: bool
+    ) -> Written:
+        now = self._now()
+        await connection.execute(statements.HOLD_FENCE, {"worker": self._lease.worker_id}, prepare=True)
+        await self._ids.ensure(len(flights) * 3 + (len(claimed) + len(self._carry)) * 4 + 100)
+        turning = Turning(now=now, new_id=self._take_id, connection_for=self._connection_for)
+        turn, written = turning.turn, Written()
+        runnable = self._enter_outcomes(turning, flights)
+        if self._stopping:
+            self._put_back(turning, runnable)
+        written.shared = await self._writing.outcomes(connection, turn, now)
+        for live in await claiming.load(connection, self._processes, claimed, turn):
+            self._live[live.instance.id] = runnable[live.instance.id] = live
+        runnable.update(self._carry)
+        self._carry = {}
+        await self._advance(connection, turning, runnable)
+        await self._intend(connection, turning, runnable, written)
+        if waiting:
+            written.send.extend(await self._backlog.claim(connection))
+        await self._learn_ids(connection, written.send)
+        self._release(turning, runnable, written)
+        written.worked = bool(flights or runnable or written.send or turn)
+        if turn or written.resolved or written.parked:
+            await self._writing.rest(connection, turn, written, now)
+        return written
+
+    def _take_id(self) -> int:
+        return self._ids.take()
+
+    def _after(self, written: Written) -> None:
+        """What follows once the turn is committed."""
+        for process_id in written.gone:
+            live = self._live.pop(process_id, None)
+            if live is not None:
+                self.finished += live.instance.ended
+                live.instance.close()
+        for flight in written.send:
+            self._dispatcher.add(flight)
+            waiter = self._live.get(flight.row["process_id"]) if flight.waiting_row else None
+            if waiter is not None:
+                waiter.flights.add(flight.row["id"])
+        self._look |= written.look_again
+        self.turns += 1
+
+    def _enter_outcomes(self, turning: Turning, flights: Sequence[InFlight]) -> dict[int, Live]:
+        runnable: dict[int, Live] = {}
+        sent_by_batch: dict[tuple[float, str, str, str, bool], Sent] = {}
+        for flight in flights:
+            row, outcome = flight.row, flight.outcome
+            if outcome is None:
+                raise RuntimeError("an effect came back without an outcome")
+            live = self._story_of(turning, flight, runnable)
+            about = (flight.sent_at, row["connection"], row["kind"], row["verb"], flight.probe)
+            sent = sent_by_batch.get(about)
+            if sent is None:
+                sent = sent_by_batch[about] = self._sent(turning.now, flight)
+            if type(outcome) is Committed and outcome.vendor_id is not None:
+                self._remember((row["connection"], row["kind"], row["canonical_id"]), outcome.vendor_id)
+            turning.settle(live, row, outcome, sent)
+        queued = {flight.row["id"] for flight in flights if flight.waiting_row}
+        turning.turn.left_waiting = [row["id"] for row in turning.turn.finished if row["id"] in queued]
+        return runnable
+
+    def _story_of(self, turning: Turning, flight: InFlight, runnable: dict[int, Live]) -> Live | None:
+        """The story in memory here that waits for this effect; any other is woken in the database."""
+        process_id, effect_id = flight.row["process_id"], flight.row["id"]
+        live = self._live.get(process_id)
+        if live is None or effect_id not in live.flights:
+            turning.turn.woken.append(process_id)
+            return None
+        live.flights.discard(effect_id)
+        runnable[process_id] = live
+        if live.broken:
+            return None
+        return live
+
+    def _sent(self, now: datetime, flight: InFlight) -> Sent:
+        row = flight.row
+        seconds = time.monotonic() - flight.sent_at if flight.sent_at else None
+        return Sent(
+            sent_at=None if seconds is None else datetime.fromtimestamp(now.timestamp() - seconds, UTC).isoformat(),
+            latency_ms=None if seconds is None else round(seconds * 1000, 1),
+            probed=flight.probe,
+            jitter=self._random.random(),
+            grace_seconds=self._vendors.grace_seconds(row["connection"], row["kind"], row["verb"]),
+        )
+
+    async def _advance(self, connection: Connection, turning: Turning, runnable: Mapping[int, Live]) -> None:
+        """Run stories on until each waits for something outside; what they read is answered at once."""
+        moving = [
+            live for live in runnable.values() if not (live.instance.awaiting or live.instance.ended or live.broken)
+        ]
+        while moving:
+            readings = [reading for live in moving for reading in turning.advance(live)]
+            if not readings:
+                return
+            values = await self._knowledge.read(connection, [command for _, _, command in readings])
+            for (live, key, _), value in zip(readings, values, strict=True):
+                turning.read(live, key, value)
+            reading = {live.instance.id: live for live, _, _ in readings}
+            moving = [live for live in reading.values() if not live.instance.awaiting and not live.parked]
+
+    async def _intend(
+        self, connection: Connection, turning: Turning, runnable: dict[int, Live], written: Written
+    ) -> None:
+        new, turning.turn.intents = turning.turn.intents, []
+        await self._ids.ensure(len(new))
+        for row in new:
+            row["id"] = self._ids.take()
+            self._live[row["process_id"]].pending[row["story_key"]] = (row["id"], row["state"])
+        rows = [row for row in self._postponed if self._still_asked(row)] + new
+        self._postponed = []
+        if not rows:
+            return
+        intended = await write_intents(connection, rows, self._room)
+        written.worked = True
+        self._enter_intended(turning, intended, runnable, written)
+
+    def _still_asked(self, row: Row) -> bool:
+        live = self._live.get(row["process_id"])
+        if live is None or live.pending.get(row["story_key"], (0, 0))[0] != row["id"]:
+            return False
+        live.postponed -= 1
+        return True
+
+    def _enter_intended(
+        self, turning: Turning, intended: Intended, runnable: dict[int, Live], written: Written
+    ) -> None:
+        for row in intended.send:
+            self._live[row["process_id"]].flights.add(row["id"])
+            written.send.append(InFlight(row))
+        for row, outcome in intended.known:
+            live = self._live[row["process_id"]]
+            del live.pending[row["story_key"]]
+            live.instance.resolve(row["story_key"], outcome)
+            if not live.instance.awaiting:
+                self._carry[live.instance.id] = live
+        for row, why in intended.refused:
+            turning.refuse(self._live[row["process_id"]], row, why)
+        for row in intended.postponed:
+            self._live[row["process_id"]].postponed += 1
+            self._postponed.append(row)
+        for row in (*intended.queued, *(row for row, _ in intended.refused)):
+            runnable.setdefault(row["process_id"], self._live[row["process_id"]])
+
+    def _room(self, connection: str, kind: str, verb: str, priority: int) -> int:
+        return 0 if self._stopping else self._backlog.room(connection, kind, verb, priority)
+
+    def _put_back(self, turning: Turning, runnable: dict[int, Live]) -> None:
+        """A worker that stops leaves what it has not begun to send to the others."""
+        for flight in self._dispatcher.take_back():
+            row = flight.row
+            live = self._live.get(row["process_id"])
+            if live is not None:
+                live.flights.discard(row["id"])
+                runnable[live.instance.id] = live
+            turning.put_back(row, probe=flight.probe)
 
     async def _learn_ids(self, connection: Connection, flights: Sequence[InFlight]) -> None:
         """What the vendors call the objects these effects are about or refer to, in one query."""
         wanted: set[tuple[str, str, str]] = set()
         for flight in flights:
             row = flight.row
-            name = row["connection"]
             if row["generation"] > 1 or flight.waiting_row:
-                wanted.add((name, row["kind"], row["canonical_id"]))
-            for link in row.get("links") or ():
+                wanted.add((row["connection"], row["kind"], row["canonical_id"]))
+            for link in row["links"] or ():
                 kind, about = link.split(" ", 1)
-                wanted.add((name, kind, about))
+                wanted.add((row["connection"], kind, about))
         missing = [each for each in wanted if each not in self._known_ids]
         if not missing:
             return
@@ -314,93 +361,139 @@ class Worker:
         while len(self._known_ids) > self._pace.known_ids:
             self._known_ids.popitem(last=False)
 
-    def _release(self, turning: Turning, runnable: Mapping[int, Live], written: _Written) -> None:
-        """Let go of what has nothing under way here, and note what ended."""
+    def _release(self, turning: Turning, runnable: Mapping[int, Live], written: Written) -> None:
+        """Let go of what has nothing under way here."""
         turn = turning.turn
         for process_id, live in runnable.items():
             if live.instance.ended:
-                written.gone.append(process_id)
-                self.finished += 1
-                if live.has_case:
-                    written.resolved.append(process_id)
-                turn.facts.append(_ended(live, turning.now))
-                if live.cancelled:
-                    turn.ended[-1]["state"] = ProcessState.CANCELLED
+                self._end(turn, live, written)
                 continue
-            if live.has_case and not live.parked and not live.requeued:
+            if process_id in self._carry:
+                continue
+            if live.has_case and not live.parked and not live.requeued and not live.broken:
                 written.resolved.append(process_id)
                 live.has_case = False
-            if live.flights:
+            if live.flights or live.postponed:
                 continue
             written.gone.append(process_id)
-            if live.parked:
+            if live.parked and not live.broken:
                 written.parked.append(process_id)
                 continue
             wake_at = None if live.wake_at is None else live.wake_at.isoformat()
-            turn.released.append({"id": process_id, "wake_at": wake_at, "ready": False})
+            turn.released.append({"id": process_id, "wake_at": wake_at, "ready": live.again or live.broken})
         ended = {row["id"] for row in turn.ended}
         turn.journal = [row for row in turn.journal if row["process_id"] not in ended or row["value"] is not None]
 
-    async def _write(self, connection: Connection, turn: Turn, written: _Written) -> None:
-        # Crosswalk before records, each in the order of ids: as `records.observe` does, or the two would deadlock.
-        links = [row for row in turn.finished if row["vendor_id"] is not None]
-        if links:
-            links.sort(key=lambda row: (row["canonical_id"], row["kind"], row["connection"]))
-            await connection.execute(statements.LINK, {"rows": as_json(links)}, prepare=True)
-        if turn.kept:
-            await self._knowledge.keep(connection, turn.kept, self._now())
-        if turn.posts:
-            await self._knowledge.post(connection, turn.posts, self._now())
-        shared: list[int] = []
-        if turn.finished:
-            cursor = await connection.execute(statements.FINISH_EFFECTS, {"rows": as_json(turn.finished)}, prepare=True)
-            shared = [id for id, _, is_shared in await cursor.fetchall() if is_shared]
-        if turn.waits:
-            turn.journal.extend(await self._await_facts(connection, turn))
-        async with connection.pipeline():
-            await self._write_rest(connection, turn, written, shared)
+    def _end(self, turn: Turn, live: Live, written: Written) -> None:
+        written.gone.append(live.instance.id)
+        written.look_again = True  # another story about the same subject may be next
+        if live.has_case:
+            written.resolved.append(live.instance.id)
+        if live.waits:
+            turn.over_with_waits.append(live.instance.id)
 
-    async def _write_rest(self, connection: Connection, turn: Turn, written: _Written, shared: list[int]) -> None:
-        async def rows(statement: str, values: list[Any]) -> None:
-            if values:
-                await connection.execute(statement, {"rows": as_json(values)}, prepare=True)
+    async def _one_by_one(
+        self, connection: Connection, flights: Sequence[InFlight], claimed: Sequence[Claimed], others: Sequence[int]
+    ) -> None:
+        """Do a refused turn again, each story alone: read anew, with its outcomes, in a transaction of its own."""
+        postponed: list[Row] = []
+        carry: dict[int, Live] = {}
+        mine: dict[int, list[InFlight]] = {flight.row["process_id"]: [] for flight in flights}
+        for flight in flights:
+            mine[flight.row["process_id"]].append(flight)
+        for process_id in dict.fromkeys([*mine, *(each.id for each in claimed), *others]):
+            self._postponed, self._carry = [], {}
+            live = self._live.pop(process_id, None)
+            own = mine.get(process_id, [])
+            # What the refused turn meant to send was never written, and never sent.
+            under_way = set() if live is None else {id for id in live.flights if self._dispatcher.holds(id)}
+            if live is not None:
+                live.instance.close()
+            if live is not None and under_way:
+                live.broken, live.flights, live.postponed = True, under_way, 0
+                self._live[process_id] = live
+            await self._alone(connection, process_id, own, load=not under_way)
+            postponed.extend(self._postponed)
+            carry.update(self._carry)
+        self._postponed, self._carry = postponed, carry
 
-        async def ids(statement: str, values: list[int]) -> None:
-            if values:
-                await connection.execute(statement, {"ids": values, "worker": self._lease.worker_id}, prepare=True)
+    async def _alone(self, connection: Connection, process_id: int, flights: list[InFlight], *, load: bool) -> None:
+        try:
+            async with connection.transaction():
+                claimed = await self._owned(connection, process_id) if load else []
+                written = await self._write_turn(connection, flights, claimed, waiting=False)
+            self._after(written)
+        except errors.ObjectNotInPrerequisiteState:
+            self._lease.lost()
+            raise
+        except Exception as error:
+            if connection.closed or connection.broken:
+                raise
+            self._forget(process_id)
+            passing = isinstance(error, psycopg.OperationalError)
+            await self._set_aside(connection, process_id, flights, error, passing=passing, load=load)
 
-        await rows(statements.DEFER_EFFECTS, turn.deferred)
-        await rows(statements.ENTER_WAITING, turn.deferred)
-        await rows(statements.RECORD_ATTEMPTS, turn.attempts)
-        await ids(statements.LEAVE_WAITING, written.leave_waiting(turn))
-        await ids(statements.REQUEUE, turn.requeued)
-        await rows(statements.WRITE_JOURNAL, turn.journal)
-        await rows(statements.APPEND_FACTS, turn.facts)
-        await rows(statements.REFRESH_CASES, [row for row in turn.cases if row["process_id"] is not None])
-        await rows(statements.OPEN_CASES, turn.cases)
-        await rows(statements.PAUSE_CONNECTIONS, turn.paused)
-        if written.resolved:
-            resolution = {"ids": written.resolved, "resolution": "passed after correction", "by": "accord"}
-            await connection.execute(statements.CLOSE_CASES, resolution)
-        await rows(statements.END_PROCESSES, turn.ended)
-        await ids(statements.PARK, written.parked + [row["process_id"] for row in turn.cases if row["process_id"]])
-        await rows_with_worker(connection, statements.RELEASE_PROCESSES, turn.released, self._lease.worker_id)
-        await ids(statements.WAKE_PROCESSES, turn.woken)
-        await ids(statements.FREE_FOLLOWERS, shared)
-        await ids(statements.WAKE_ADOPTERS, shared)
-        if shared or turn.woken or any(row["ready"] for row in turn.released):
-            await connection.execute("SELECT pg_notify('accord_ready', '')")
-            self._look = True
+    async def _owned(self, connection: Connection, process_id: int) -> list[Claimed]:
+        about = {"ids": [process_id], "worker": self._lease.worker_id}
+        cursor = await connection.execute(statements.LOAD_PROCESSES, about)
+        return [Claimed(*row) for row in await cursor.fetchall()]
 
-    async def _await_facts(self, connection: Connection, turn: Turn) -> list[dict[str, Any]]:
-        """Register waits under the router's lock, and find the facts that overtook them."""
-        await connection.execute(statements.HOLD_ROUTER)
-        await connection.execute(statements.AWAIT_FACTS, {"rows": as_json(turn.waits)}, prepare=True)
-        found = await _all(connection, statements.OVERTAKEN_FACTS, [row["process_id"] for row in turn.waits])
-        overtaken = {process_id for process_id, _, _ in found}
-        for row in turn.released:
-            row["ready"] = row["ready"] or row["id"] in overtaken
-        return [{"process_id": process_id, "key": key, "value": value} for process_id, key, value in found]
+    def _forget(self, process_id: int) -> None:
+        self._carry.pop(process_id, None)
+        self._postponed = [row for row in self._postponed if row["process_id"] != process_id]
+        live = self._live.get(process_id)
+        if live is not None and not live.broken:
+            live.instance.close()
+            del self._live[process_id]
+
+    async def _set_aside(
+        self,
+        connection: Connection,
+        process_id: int,
+        flights: list[InFlight],
+        error: Exception,
+        *,
+        passing: bool,
+        load: bool,
+    ) -> None:
+        """The story at fault: its outcomes are recorded, and it is parked with a case, or tried later if it may pass."""
+        log.error("a story was set aside", process=process_id, error=_words(error), passing=passing)
+        try:
+            await self._record_only(connection, process_id, flights, error, passing=passing, load=load)
+        except (psycopg.DataError, psycopg.IntegrityError, TypeError, ValueError) as worse:
+            for flight in flights:
+                flight.outcome = Rejected("not_recordable", f"the vendor's answer cannot be recorded: {_words(worse)}")
+            await self._record_only(connection, process_id, flights, error, passing=True, load=load)
+
+    async def _record_only(
+        self,
+        connection: Connection,
+        process_id: int,
+        flights: list[InFlight],
+        error: Exception,
+        *,
+        passing: bool,
+        load: bool,
+    ) -> None:
+        now = self._now()
+        async with connection.transaction():
+            await connection.execute(statements.HOLD_FENCE, {"worker": self._lease.worker_id})
+            await self._ids.ensure(100 + len(flights) * 3)
+            turning = Turning(now=now, new_id=self._take_id, connection_for=self._connection_for)
+            written = Written()
+            self._enter_outcomes(turning, flights)
+            written.shared = await self._writing.outcomes(connection, turning.turn, now)
+            if load:
+                for live in await claiming.load(
+                    connection, self._processes, await self._owned(connection, process_id), turning.turn
+                ):
+                    live.instance.close()
+                    if passing:
+                        turning.turn.released.append({"id": process_id, "wake_at": None, "ready": True})
+                    else:
+                        turning.park_refused(live, _words(error))
+                        written.parked.append(process_id)
+            await self._writing.rest(connection, turning.turn, written, now)
 
     def _connection_for(self, role: str, legal_entity: str) -> str:
         if role.startswith("connection "):
@@ -408,43 +501,7 @@ class Worker:
         return self._vendors.connection_for(role, legal_entity, self._now().date())
 
 
-class _Written:
-    """What a turn leads to once it is committed."""
-
-    __slots__ = ("gone", "parked", "resolved", "send", "worked")
-
-    def __init__(self) -> None:
-        self.send: list[InFlight] = []
-        self.gone: list[int] = []
-        self.parked: list[int] = []
-        self.resolved: list[int] = []
-        self.worked = False
-
-    @staticmethod
-    def leave_waiting(turn: Turn) -> list[int]:
-        return [row["id"] for row in turn.finished]
-
-
-async def rows_with_worker(connection: Connection, statement: str, values: list[Any], worker: int) -> None:
-    if values:
-        await connection.execute(statement, {"rows": as_json(values), "worker": worker}, prepare=True)
-
-
-async def _all(connection: Connection, statement: str, ids: Sequence[int]) -> list[Any]:
-    cursor = await connection.execute(statement, {"ids": list(ids)}, prepare=True)
-    return await cursor.fetchall()
-
-
-def _began(live: Live, now: datetime) -> dict[str, Any]:
-    return _process_fact("process.started", live, now, {})
-
-
-def _ended(live: Live, now: datetime) -> dict[str, Any]:
-    return _process_fact("process.finished", live, now, {"result": live.instance.result, "cancelled": live.cancelled})
-
-
-def _process_fact(type: str, live: Live, now: datetime, more: dict[str, Any]) -> dict[str, Any]:
-    process = live.instance.process
-    payload = {"process": process.name, "what": process.title, **more}
-    fact = Fact(type, live.instance.trigger.subject, now.isoformat(), "accord", payload)
-    return fact_row(fact, live.correlation, f"process {live.instance.id}")
+def _words(error: BaseException) -> str:
+    """One line about an error: PostgreSQL's own message, without rows, or the error's class and text."""
+    message = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return f"{type(error).__name__}: {message or error}".splitlines()[0][:300]

@@ -167,12 +167,12 @@ CREATE TABLE open_process (
     state      smallint    NOT NULL,
     owner      bigint,
     poked      boolean     NOT NULL DEFAULT false,
+    begun      boolean     NOT NULL DEFAULT false,
     wake_at    timestamptz,
     since      timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX open_process_ready ON open_process (priority, process_id) WHERE state = 0;
 CREATE INDEX open_process_subject ON open_process (subject, process_id);
-CREATE INDEX open_process_owner ON open_process (owner) WHERE owner IS NOT NULL;
 CREATE INDEX open_process_wake ON open_process (wake_at) WHERE wake_at IS NOT NULL;
 
 CREATE TABLE journal (
@@ -188,6 +188,7 @@ CREATE TABLE awaited_fact (
     key        text   NOT NULL,
     type       text   NOT NULL,
     subject    text   NOT NULL,
+    nth        integer NOT NULL,
     PRIMARY KEY (process_id, key)
 );
 CREATE INDEX awaited_fact_about ON awaited_fact (subject, type);
@@ -233,6 +234,7 @@ CREATE TABLE waiting_effect (
     kind       text        NOT NULL,
     verb       text        NOT NULL,
     priority   smallint    NOT NULL,
+    due        boolean     NOT NULL,
     not_before timestamptz NOT NULL,
     probe      boolean     NOT NULL,
     after      bigint,
@@ -240,7 +242,10 @@ CREATE TABLE waiting_effect (
     reason     text        NOT NULL,
     since      timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
-CREATE INDEX waiting_effect_next ON waiting_effect (connection, priority, effect_id) WHERE owner IS NULL AND after IS NULL;
+-- What may be sent now, by what fits into one call; the timer moves into it what was put off.
+CREATE INDEX waiting_effect_due ON waiting_effect (connection, priority, kind, verb, probe, effect_id)
+    WHERE due AND owner IS NULL AND after IS NULL;
+CREATE INDEX waiting_effect_timer ON waiting_effect (not_before) WHERE NOT due;
 CREATE INDEX waiting_effect_owner ON waiting_effect (owner) WHERE owner IS NOT NULL;
 CREATE INDEX waiting_effect_after ON waiting_effect (after) WHERE after IS NOT NULL;
 

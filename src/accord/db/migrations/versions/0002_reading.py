@@ -24,7 +24,7 @@ CREATE TABLE api_request (
     idempotency_key text        NOT NULL,
     digest          bytea       NOT NULL,
     status          smallint    NOT NULL,
-    answer          jsonb       NOT NULL,
+    answer          json        NOT NULL,
     at              timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (key_id, idempotency_key)
 );
