@@ -54,10 +54,15 @@ async def seed(db: Any, now: datetime, *, alike: int = 4) -> Seeded:
 
 
 async def _connections(db: Any, now: datetime) -> None:
-    for name, role, state in (("salesforce", "crm", "active"), ("netsuite", "erp", "paused"), ("stripe", "billing", "active")):
+    for name, role, state in (
+        ("salesforce", "crm", "active"),
+        ("netsuite", "erp", "paused"),
+        ("stripe", "billing", "active"),
+    ):
         reason = "INVALID_LOGIN: the token was revoked" if state == "paused" else None
         await db.execute(
-            "INSERT INTO connection (name, vendor, state, state_reason) VALUES (%s, %s, %s, %s)", [name, name, state, reason]
+            "INSERT INTO connection (name, vendor, state, state_reason) VALUES (%s, %s, %s, %s)",
+            [name, name, state, reason],
         )
         await db.execute("INSERT INTO binding (role, connection) VALUES (%s, %s)", [role, name])
         await db.execute(
@@ -119,7 +124,9 @@ def _invoices() -> list[dict[str, Any]]:
                 "customer_id": CUSTOMER,
                 "legal_entity": entity,
                 "currency": currency,
-                "lines": [{"item_id": f"BIL-{id[4:]}", "text": name, "net": money(net, currency), "tax": money(tax, currency)}],
+                "lines": [
+                    {"item_id": f"BIL-{id[4:]}", "text": name, "net": money(net, currency), "tax": money(tax, currency)}
+                ],
                 "net": money(net, currency),
                 "tax": money(tax, currency),
                 "gross": money(gross, currency),
@@ -145,7 +152,8 @@ async def _records(db: Any, now: datetime, alike: int) -> None:
         "name": "Northwind global transformation",
         "customer_id": CUSTOMER,
         "projects": [
-            {"legal_entity": each, "project_id": f"PRJ-{each}", "number": f"P-0061-{each}"} for each in ("US", "DE", "JP")
+            {"legal_entity": each, "project_id": f"PRJ-{each}", "number": f"P-0061-{each}"}
+            for each in ("US", "DE", "JP")
         ],
         "terms_days": 30,
         "value": [money("160000.00", "EUR"), money("17300001", "JPY"), money("290000.00", "USD")],
@@ -189,7 +197,11 @@ async def _records(db: Any, now: datetime, alike: int) -> None:
         }  # fmt: skip
         await db.execute(WRITE_RECORDS, {"rows": as_json([row])})
     for number, each in enumerate(invoices):
-        for connection, vendor_id in (("stripe", f"in_1{number}"), ("netsuite", f"90{number}"), ("salesforce", f"a0X00{number}")):
+        for connection, vendor_id in (
+            ("stripe", f"in_1{number}"),
+            ("netsuite", f"90{number}"),
+            ("salesforce", f"a0X00{number}"),
+        ):
             await db.execute(
                 "INSERT INTO crosswalk (connection, kind, canonical_id, vendor_id) VALUES (%s, 'invoice', %s, %s)",
                 [connection, each["id"], vendor_id],
@@ -206,7 +218,9 @@ async def _ledger(db: Any, now: datetime) -> None:
             source_id=id, approved_at=at,
         )  # fmt: skip
         into = {"US": Disposition.COLLECTED, "DE": Disposition.BILLED, "JP": Disposition.DISPUTED}[entity]
-        post = move(f"approve {id}", about, amount, out_of=Disposition.APPROVED, into=into, cause="test", at=at, new=True)
+        post = move(
+            f"approve {id}", about, amount, out_of=Disposition.APPROVED, into=into, cause="test", at=at, new=True
+        )
         entries.append((post.entry, post.items, post.postings))
     await postings.write(db, entries)
 
@@ -222,19 +236,30 @@ async def event(db: Any, at: datetime, type: str, subject: str, payload: dict[st
 
 
 async def _events(db: Any, began: datetime, now: datetime) -> None:
-    async def wrote(at: datetime, system: str, what: str, ref: str, ms: float, amount: dict[str, str] | None = None) -> None:
+    async def wrote(
+        at: datetime, system: str, what: str, ref: str, ms: float, amount: dict[str, str] | None = None
+    ) -> None:
         payload = {"system": system, "what": what, "kind": "x", "verb": "put", "ref": ref, "latency_ms": ms}
-        await event(db, at, "effect.committed", DEAL, payload | ({"money": amount} if amount else {}), causation="effect 1")
+        await event(
+            db, at, "effect.committed", DEAL, payload | ({"money": amount} if amount else {}), causation="effect 1"
+        )
 
     def after(**span: float) -> datetime:
         return began + timedelta(**span)
 
-    async def seen(at: datetime, type: str, subject: str, payload: dict[str, Any], cause: str, actor: str, lag: float = 2) -> None:
-        await event(db, at, type, subject, payload, causation=cause, actor=actor, occurred_at=at - timedelta(seconds=lag))
+    async def seen(
+        at: datetime, type: str, subject: str, payload: dict[str, Any], cause: str, actor: str, lag: float = 2
+    ) -> None:
+        await event(
+            db, at, type, subject, payload, causation=cause, actor=actor, occurred_at=at - timedelta(seconds=lag)
+        )
 
     await seen(after(), "deal.won", DEAL, {"number": "0061", "amount": money("620000.00", "USD")}, "salesforce deal 006Xx0000012",
                "Sam Seller")  # fmt: skip
-    about = {"process": "quote_to_project", "what": "A won opportunity becomes an active project with a billing schedule"}
+    about = {
+        "process": "quote_to_project",
+        "what": "A won opportunity becomes an active project with a billing schedule",
+    }
     await event(db, after(seconds=0.2), "process.started", DEAL, about)
     day = after(days=1, hours=2)
     await seen(day, "deal.changed", DEAL, {"changed": ["contract"]}, "salesforce deal 006Xx0000012", "Petra PMO")
@@ -252,27 +277,37 @@ async def _events(db: Any, began: datetime, now: datetime) -> None:
         )
     ):
         await wrote(day + timedelta(seconds=1 + n * 0.3), system, what, ref, ms)
-    await event(db, day + timedelta(seconds=5), "project.activated", DEAL, {"projects": ["P-0061-US", "P-0061-DE"], "value": []})
+    await event(
+        db, day + timedelta(seconds=5), "project.activated", DEAL, {"projects": ["P-0061-US", "P-0061-DE"], "value": []}
+    )
     step = after(days=8)
     for n, (id, name, _, net, currency, _) in enumerate(MILESTONES):
         at = step + timedelta(minutes=7 * n)
         approval = {"approved": True, "approved_by": "Dana Delivery", "money": money(net, currency)}
         await seen(at, "milestone.approved", id, approval, f"netsuite milestone_approval 44{n}", "Dana Delivery")
-        await wrote(at + timedelta(seconds=1), "stripe", f"Issue the invoice for {name}", f"in_1{n}", 640, money(net, currency))
+        await wrote(
+            at + timedelta(seconds=1), "stripe", f"Issue the invoice for {name}", f"in_1{n}", 640, money(net, currency)
+        )
         issued = {"number": f"ACC-000{n + 1}", "status": "open", "gross": money(net, currency)}
-        await seen(at + timedelta(seconds=2), "invoice.issued", f"INV-{id[4:]}", issued, f"stripe invoice in_1{n}", "stripe")
+        await seen(
+            at + timedelta(seconds=2), "invoice.issued", f"INV-{id[4:]}", issued, f"stripe invoice in_1{n}", "stripe"
+        )
         posted = f"Post invoice ACC-000{n + 1} in the ERP"
         await wrote(at + timedelta(seconds=3), "netsuite", posted, f"90{n}", 510, money(net, currency))
         await event(db, at + timedelta(seconds=4), "invoice.posted", f"INV-{id[4:]}", {"number": f"ACC-000{n + 1}"})
     paid = after(days=21)
-    await seen(paid, "payment.received", "PAY-1", {"amount": money("120000.00", "USD")}, "stripe payment pi_1", "stripe")
+    await seen(
+        paid, "payment.received", "PAY-1", {"amount": money("120000.00", "USD")}, "stripe payment pi_1", "stripe"
+    )
     await wrote(paid + timedelta(seconds=1), "netsuite", "Apply payment 120000.00 USD to invoice ACC-0001", "7001", 433,
                 money("120000.00", "USD"))  # fmt: skip
     dispute = {"reason": "product_unacceptable", "amount": money("12500000", "JPY")}
     await seen(now - timedelta(hours=2), "dispute.opened", "DIS-1", dispute, "stripe dispute dp_1", "stripe")
 
 
-async def _process(db: Any, id: int, name: str, subject: str, correlation: str | None, at: datetime, state: int) -> None:
+async def _process(
+    db: Any, id: int, name: str, subject: str, correlation: str | None, at: datetime, state: int
+) -> None:
     finished = state in (4, 5)
     await db.execute(
         "INSERT INTO process (id, name, version, one_per, subject, correlation, trigger, started_at, finished_at, end_state, result) "
@@ -290,9 +325,26 @@ async def _process(db: Any, id: int, name: str, subject: str, correlation: str |
 
 
 async def _effect(
-    db: Any, id: int, process: int, connection: str, kind: str, about: str, label: str, state: int, at: datetime, **more: Any
+    db: Any,
+    id: int,
+    process: int,
+    connection: str,
+    kind: str,
+    about: str,
+    label: str,
+    state: int,
+    at: datetime,
+    **more: Any,
 ) -> None:
-    row = {"verb": "put", "amount": None, "currency": None, "undo": None, "vendor_id": None, "correlation": DEAL, **more}
+    row = {
+        "verb": "put",
+        "amount": None,
+        "currency": None,
+        "undo": None,
+        "vendor_id": None,
+        "correlation": DEAL,
+        **more,
+    }
     await db.execute(
         "INSERT INTO effect (id, process_id, story_key, connection, kind, canonical_id, generation, verb, version, state, "
         "attempts, priority, body, undo, correlation, label, amount, currency, vendor_id, intended_at, sent_at, finished_at) "

@@ -35,12 +35,20 @@ class Edge:
         request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        began = False
+        began = over = False
 
         async def told(message: Message) -> None:
             nonlocal began
-            if message["type"] == "http.response.start":
+            if over and not began:
+                # Whatever the app made of a body that was cut off, this is what was wrong with it.
                 began = True
+                await self._refuse(scope, headed)
+            elif not over:
+                began = True
+                await headed(message)
+
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
                 message["headers"] = [
                     *message.get("headers", []),
                     (b"x-request-id", request_id.encode()),
@@ -50,28 +58,26 @@ class Edge:
 
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._max:
-            await self._refuse(scope, told)
+            await self._refuse(scope, headed)
             return
-        try:
-            await self._app(scope, self._counted(receive), told)
-        except BodyTooLarge:
-            if not began:
-                await self._refuse(scope, told)
-        finally:
-            structlog.contextvars.unbind_contextvars("request_id")
-
-    def _counted(self, receive: Receive) -> Receive:
         seen = 0
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, over
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._max:
+                over = True
                 raise BodyTooLarge
             return message
 
-        return counted
+        try:
+            await self._app(scope, counted, told)
+        except BodyTooLarge:
+            if not began:
+                await self._refuse(scope, headed)
+        finally:
+            structlog.contextvars.unbind_contextvars("request_id")
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         detail = f"At most {self._max} bytes are accepted."

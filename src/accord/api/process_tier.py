@@ -38,7 +38,7 @@ ANSWERED = (
     "SELECT digest, status, answer FROM api_request WHERE key_id = %(key_id)s AND idempotency_key = %(idempotency_key)s"
 )
 KEEP_ANSWER = """
-UPDATE api_request SET status = %(status)s, answer = %(answer)s::jsonb
+UPDATE api_request SET status = %(status)s, answer = %(answer)s::json
 WHERE key_id = %(key_id)s AND idempotency_key = %(idempotency_key)s
 """
 SUBJECT = """

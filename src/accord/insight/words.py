@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,8 @@ WORDS: Mapping[str, str] = {
     "case.resolved": "Case {case}: {what}",
     "effect.committed": "{what}",
 }
+_NAMED = re.compile(r"\{(\w+)\}")
+_LACKING = re.compile(r"(?:\s+by|:|\s*\(\w+)?\s*\0\)?")
 _MONEY_FIELDS = ("money", "amount", "gross")
 
 
@@ -45,18 +48,14 @@ def words_of(type: str, payload: Mapping[str, Any]) -> str:
 
 
 def _fill(pattern: str, payload: Mapping[str, Any]) -> str:
-    parts = []
-    for part in pattern.replace("{", "\0{").split("\0"):
-        if not part.startswith("{"):
-            parts.append(part)
-            continue
-        name, _, rest = part[1:].partition("}")
-        value = payload.get(name)
-        if value in (None, "", []):
-            return "".join(parts).rstrip(" :(").removesuffix(" by")
-        text = ", ".join(str(each).replace("_", " ") for each in value) if isinstance(value, list) else str(value)
-        parts.append(text + rest)
-    return "".join(parts)
+    text = _NAMED.sub(lambda found: _text(payload.get(found[1])), pattern)
+    return _LACKING.sub("", text)
+
+
+def _text(value: Any) -> str:
+    if value in (None, "", []):
+        return "\0"
+    return ", ".join(str(each).replace("_", " ") for each in value) if isinstance(value, list) else str(value).replace("\0", "")
 
 
 def money_of(payload: Mapping[str, Any]) -> Money | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -18,17 +19,14 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 QUIET_SECONDS = 15.0  # a comment this often keeps proxies from cutting a quiet stream
 MOST_STREAMS = 500
-LAST = "SELECT xid::text, seq FROM event ORDER BY xid DESC, seq DESC LIMIT 1"
-# Where the log ends, which engagements were touched since, and how many cases are open: enough to know what to read anew.
+# What was recorded by transactions that were not all over at `after`, which engagements it touched, and how many cases and
+# waiting writes there are. A transaction that commits late has an old number, so reading on from the newest would miss it.
 SINCE = """
-WITH fresh AS (
-    SELECT xid, seq, correlation FROM event WHERE (xid, seq) > (%(xid)s::xid8, %(seq)s) ORDER BY xid, seq LIMIT 2000
-)
-SELECT (SELECT xid::text FROM fresh ORDER BY xid DESC, seq DESC LIMIT 1),
-       (SELECT seq FROM fresh ORDER BY xid DESC, seq DESC LIMIT 1),
-       (SELECT array_agg(DISTINCT correlation) FILTER (WHERE correlation IS NOT NULL) FROM fresh),
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text, array_agg(f.seq), array_agg(f.correlation),
        (SELECT count(*) FROM business_case WHERE state = 'open'), (SELECT count(*) FROM waiting_effect)
+FROM (SELECT seq, correlation FROM event WHERE xid >= %(after)s::xid8 ORDER BY xid DESC, seq DESC LIMIT 5000) f
 """
+PLACE = re.compile(r"\d{1,19}")
 
 
 class Feed:
@@ -44,15 +42,19 @@ class Feed:
     def full(self) -> bool:
         return len(self._listeners) >= MOST_STREAMS
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """Server-sent events for one page: `change` with the engagements touched, until the server stops."""
+    async def stream(self, after: str) -> AsyncIterator[bytes]:
+        """Server-sent events for one page, until the server stops: `change` with the engagements touched, at once when
+        there was anything since `after`, the place in the log at which the page was read."""
         queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=100)
         self._listeners.add(queue)
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
         quiet = 0.0
         try:
             yield b"retry: 3000\n: connected\n\n"
+            place, fresh, _ = await self._since(after if PLACE.fullmatch(after) else "0", set())
+            if fresh:
+                yield _change(place, set(fresh.values()))
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look(place, set(fresh)))
             while not self._stopping():
                 try:
                     yield await asyncio.wait_for(queue.get(), LOOK_SECONDS)
@@ -65,30 +67,38 @@ class Feed:
         finally:
             self._listeners.discard(queue)
 
-    async def _look(self) -> None:
-        place: tuple[str, int] | None = None
-        counts: Any = None
+    async def _since(self, after: str, seen: set[int]) -> tuple[str, dict[int, str | None], Any]:
+        """The new place, the facts not seen yet with their engagements, and the counts."""
+        async with self._pool.connection() as db:
+            row = await (await db.execute(SINCE, {"after": after})).fetchone()
+        assert row is not None
+        found = dict(zip(row[1] or (), row[2] or (), strict=True))
+        return row[0], {seq: about for seq, about in found.items() if seq not in seen}, row[3:]
+
+    async def _look(self, place: str, seen: set[int]) -> None:
+        before: Any = None
+        older: set[int] = set()
         while self._listeners and not self._stopping():
             try:
-                async with self._pool.connection() as db:
-                    if place is None:
-                        row = await (await db.execute(LAST)).fetchone()
-                        place = (row[0], row[1]) if row else ("0", 0)
-                    found = await (await db.execute(SINCE, {"xid": place[0], "seq": place[1]})).fetchone()
+                moved, fresh, counts = await self._since(place, seen)
             except psycopg.Error as error:
                 log.warning("the live feed could not look", reason=type(error).__name__)
-                found = None
-            if found is not None:
-                if counts is not None and (found[0] is not None or found[3:] != counts):
-                    self._tell(found[2] or [])
-                counts = found[3:]
-                if found[0] is not None:
-                    place = (found[0], found[1])
+            else:
+                if fresh or counts != (before or counts):
+                    self._tell(_change(moved, set(fresh.values())))
+                before = counts
+                # What was seen may be seen again from the new place; what lies two places back cannot.
+                seen, older = (seen | set(fresh), older) if moved == place else (set(fresh) | (seen - older), seen)
+                place = moved
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _tell(self, engagements: list[str]) -> None:
-        data = orjson.dumps({"engagements": engagements}).decode()
+    def _tell(self, message: bytes) -> None:
         for queue in self._listeners:
             # A page that does not keep up needs only to know that there is more.
             with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(f"event: change\ndata: {data}\n\n".encode())
+                queue.put_nowait(message)
+
+
+def _change(place: str, engagements: set[str | None]) -> bytes:
+    data = orjson.dumps({"engagements": sorted(each for each in engagements if each is not None)}).decode()
+    return f"id: {place}\nevent: change\ndata: {data}\n\n".encode()

@@ -254,12 +254,15 @@ def _processes(app: FastAPI, state: State) -> None:
 
 def _live(app: FastAPI, state: State, feed: Feed) -> None:
     @app.get("/events", include_in_schema=False)
-    async def events(request: Request) -> Response:
-        await sign_in.session_of(request, state)
+    async def events(request: Request, after: Annotated[str, Query(max_length=20)] = "0") -> Response:
+        session = await sign_in.session_of(request, state)
+        session.principal.must("read")
         if feed.full:
             return Response(status_code=503, headers={"Retry-After": "30"})
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(feed.stream(), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(
+            feed.stream(request.headers.get("last-event-id", after)), media_type="text/event-stream", headers=headers
+        )
 
     @app.get("/static/{digest}/{name}", include_in_schema=False)
     async def static(digest: str, name: str) -> Response:

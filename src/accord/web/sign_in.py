@@ -27,10 +27,12 @@ _SEALED_AS = "web session"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is looking, and the token that every form of this session must carry."""
+    """Who is looking, the token that every form of this session must carry, and the place in the event log before which
+    everything was final when the page was asked for."""
 
     principal: Principal
     form_token: str
+    place: str
 
 
 async def one_time_address(pool: Pool, base_url: str, now: datetime, roles: Sequence[str] = ("operate",)) -> str:
@@ -79,9 +81,10 @@ async def session_of(request: Request, state: State) -> Session:
         raise NotSignedIn("sign in first")
     async with state.pool.connection() as db:
         principal = await keys.by_id(db, content["key"])
+        row = await (await db.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")).fetchone()
     if principal is None:
         raise NotSignedIn("the key of this session was revoked; sign in with another")
-    return Session(principal, content["form"])
+    return Session(principal, content["form"], row[0] if row else "0")
 
 
 def check_form(request: Request, session: Session | None, token: str) -> None:
