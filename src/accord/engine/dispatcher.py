@@ -19,6 +19,11 @@ from accord.engine.shell import Vendors
 log = structlog.get_logger()
 
 Lane = tuple[str, int, str, str, bool]  # connection, priority, kind, verb, probe
+
+# While effects of a lane keep coming, a batch call that is not full waits for them: how long at most, and what share of a
+# full batch has to be expected in that time. A few effects never wait.
+LINGER_SECONDS = 1.5
+BUSY = 0.2
 # A connection that was found misconfigured gets no more calls until the pause is known everywhere.
 HOLD_SECONDS = 2.0
 
@@ -32,6 +37,28 @@ class InFlight:
     waiting_row: bool = False
     sent_at: float = 0.0
     outcome: Outcome | None = None
+
+
+@dataclass(slots=True)
+class _Arrivals:
+    """How fast effects come into a lane, and since when its first waits."""
+
+    since: float
+    oldest: float = 0.0
+    count: int = 0
+    before: float = 0.0
+
+    def note(self, moment: float, *, first: bool) -> None:
+        if moment - self.since >= 1.0:
+            self.before, self.count, self.since = self.count / (moment - self.since), 0, moment
+        self.count += 1
+        if first:
+            self.oldest = moment
+
+    def rate(self, moment: float) -> float:
+        """Arrivals a second, lately."""
+        elapsed = moment - self.since
+        return max(self.count / max(elapsed, 1.0), self.before if elapsed < LINGER_SECONDS else 0.0)
 
 
 class Dispatcher:
@@ -50,6 +77,7 @@ class Dispatcher:
         self._held_until: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[int] = set()
+        self._arrivals: dict[Lane, _Arrivals] = {}
         self.done: list[InFlight] = []
         self.vendor_ids: MutableMapping[tuple[str, str, str], str] = {}
 
@@ -72,7 +100,9 @@ class Dispatcher:
     def add(self, flight: InFlight) -> None:
         row = flight.row
         key = (row["connection"], row["priority"], row["kind"], row["verb"], flight.probe)
-        self._lanes.setdefault(key, deque()).append(flight)
+        lane = self._lanes.setdefault(key, deque())
+        self._arrivals.setdefault(key, _Arrivals(self._now())).note(self._now(), first=not lane)
+        lane.append(flight)
         self._held.add(row["id"])
         self._queued[key[0]] = self._queued.get(key[0], 0) + 1
 
@@ -82,7 +112,7 @@ class Dispatcher:
             connection, _, kind, verb, probe = key
             size = 1 if probe else self._vendors.batch_size(connection, kind, verb)
             lane = self._lanes[key]
-            while lane and self.idle(connection):
+            while lane and self.idle(connection) and not self._worth_waiting(key, len(lane), size):
                 batch = self._distinct(lane, size)
                 self._queued[connection] -= len(batch)
                 self._running[connection] = self._running.get(connection, 0) + 1
@@ -91,6 +121,16 @@ class Dispatcher:
                 task.add_done_callback(self._tasks.discard)
             if not lane:
                 del self._lanes[key]
+
+    def _worth_waiting(self, key: Lane, queued: int, size: int) -> bool:
+        """Whether a batch call that is not full had better wait a little: only while much is coming in."""
+        if queued >= size or key[4]:
+            return False
+        arrivals = self._arrivals.get(key)
+        if arrivals is None:
+            return False
+        moment = self._now()
+        return arrivals.rate(moment) * LINGER_SECONDS > size * BUSY and moment - arrivals.oldest < LINGER_SECONDS
 
     def take_back(self) -> list[InFlight]:
         """Everything that was not started, to put it where others can find it."""
