@@ -20,8 +20,8 @@ log = structlog.get_logger()
 
 Lane = tuple[str, int, str, str, bool]  # connection, priority, kind, verb, probe
 
-# While effects of a lane keep coming, a batch call that is not full waits for them: how long at most, and what share of a
-# full batch has to be expected in that time. A few effects never wait.
+# While effects of a lane keep coming, a batch call that is not full waits for them: how long at most, and what share of
+# a full batch has to be expected in that time. A few effects never wait.
 LINGER_SECONDS = 1.5
 BUSY = 0.2
 # A connection that was found misconfigured gets no more calls until the pause is known everywhere.

@@ -149,10 +149,11 @@ class ReadRelated(Command[tuple[T, ...]]):
     kind: str
     correlation: str
     cls: type[T]
+    name: str = ""
 
     @property
     def key(self) -> str:
-        return f"related:{self.kind}:{self.correlation}"
+        return f"related:{self.kind}:{self.correlation}" + (f":{self.name}" if self.name else "")
 
     def decode(self, value: Any) -> tuple[T, ...]:
         return tuple(from_plain(self.cls, each) for each in value)

@@ -66,11 +66,11 @@ def keep_of_invoice(invoice: Invoice, *fields: str) -> Keep:
     return Keep((("invoice", invoice.id, {name: plain[name] for name in ("id", *fields)}),))
 
 
-async def tell_sales_of_money(invoice: Invoice) -> None:
+async def tell_sales_of_money(invoice: Invoice, when: str = "") -> None:
     """Payment status on the opportunity and on the account, from all invoices as they stand."""
     engagement = await known("engagement", invoice.engagement_id or "", Engagement)
-    own = await ReadRelated("invoice", invoice.engagement_id or "", Invoice)
-    all_of_customer = await ReadRelated("customer_invoices", invoice.customer_id, Invoice)
+    own = await ReadRelated("invoice", invoice.engagement_id or "", Invoice, when)
+    all_of_customer = await ReadRelated("customer_invoices", invoice.customer_id, Invoice, when)
     current = {each.id: each for each in (*all_of_customer, *own)} | {invoice.id: invoice}
     status = customer_status(invoice.customer_id, invoice.currency, tuple(current.values()))
     steps = [

@@ -52,7 +52,8 @@ async def _settle(
 ) -> dict[str, object]:
     """Won: the claim stands as before. Lost: the contested part is credited."""
     status = str(closed.get("status"))
-    invoice = replace(invoice, disputed=False)
+    # Months may lie between: what was paid meanwhile is read anew.
+    invoice = replace(await Read("invoice", invoice.id, Invoice, "settled"), disputed=False)
     settled_at = await Now("settled")
     back = source if status != "lost" else Disposition.CREDITED
     await together(
@@ -66,7 +67,7 @@ async def _settle(
         ),
         keep_of_invoice(invoice, "disputed"),
     )  # fmt: skip
-    await tell_sales_of_money(invoice)
+    await tell_sales_of_money(invoice, "settled")
     return {"invoice": invoice.number, "outcome": status}
 
 
