@@ -1,9 +1,10 @@
 """A dispute holds the receivable until it is settled, and touches nothing that others changed meanwhile."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from accord.engine.story import Command, Keep, Post
+from accord.engine.story import Command, Effect, Keep, Post
 from accord.model import events
 from accord.model.billing import Dispute, Invoice, InvoiceLine, Payment
 from accord.model.engagement import InvoicePosting
@@ -20,6 +21,7 @@ INVOICE = Invoice("INV-1", "CUS-1", "DE", "EUR", LINES, NET, TAX, GROSS, "milest
                   engagement_id="DEA-1", deal_id="DEA-1", number="2026-1", status="open")  # fmt: skip
 KNOWN: dict[str, Any] = {
     "read:invoice:INV-1": INVOICE,
+    "read:invoice:INV-1:settled": replace(INVOICE, disputed=True, status="paid", paid=GROSS),
     "read:invoice_posting:INV-1": InvoicePosting("INV-1", "DEA-1", "77"),
 }
 
@@ -54,3 +56,9 @@ def test_a_payment_keeps_only_what_it_pays() -> None:
     done = tell(PROCESSES["invoice_to_cash"], fact, {**KNOWN, "read:payment:PAY-1": payment}, {})
     kept = [each.objects[0][2] for each in done if isinstance(each, Keep) and each.objects[0][0] == "invoice"]
     assert kept == [{"id": "INV-1", "paid": to_plain(GROSS), "status": "paid"}]
+
+
+def test_sales_is_told_of_the_invoice_as_it_is_when_it_is_settled() -> None:
+    """It was paid while the dispute was open."""
+    shown = [each.body for each in disputed("won") if isinstance(each, Effect) and each.kind == "invoice"]
+    assert [(each["status"], each["disputed"]) for each in shown] == [("open", True), ("paid", False)]
