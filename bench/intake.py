@@ -1,4 +1,4 @@
-"""Pushes stored and acknowledged a second, beside the same server answering without storing. All in one run, one machine.
+"""Pushes stored and acknowledged a second, beside the same server answering without storing; in one run.
 
 The load comes from a process of its own over keep-alive connections, so that it is not counted as the server's work.
 """
@@ -77,12 +77,19 @@ async def _serving(app: Any) -> AsyncIterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config = uvicorn.Config(
-        app, port=port, loop="none", http="httptools", log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        app,
+        port=port,
+        loop="none",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # the bench's own
     task = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  (uvicorn has a flag, not an event)
         await asyncio.sleep(0.01)
     yield port
     server.should_exit = True
@@ -99,7 +106,8 @@ def _load(port: int, seconds: float, answers: Any) -> None:
             number += 1
             body = b'{"id":"' + f"{client:06d}{number:014d}".encode() + b'","pad":' + PAD + b"}"
             signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
-            head = f"POST /in/vendor HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\nx-signature: {signature}\r\n\r\n"
+            lines = ("POST /in/vendor HTTP/1.1", "host: x", f"content-length: {len(body)}", f"x-signature: {signature}")
+            head = "\r\n".join([*lines, "", ""])
             began = time.perf_counter()
             writer.write(head.encode() + body)
             answer = await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,6 @@
-"""A firm in the middle of its work, written straight to the tables: one engagement from won to cash, and what is stuck."""
+"""A firm in the middle of its work, straight in the tables: one engagement from won to cash, and what is stuck."""
+
+# ruff: noqa: E501  (rows of data are read best as rows)
 
 from __future__ import annotations
 
@@ -169,7 +171,7 @@ async def _records(db: Any, now: datetime, alike: int) -> None:
         ("deal", HELD, _deal(HELD, "0062", f"Data platform for {ATTACK}", "CUS-B", money("84000.00", "EUR"), legal_entity="DE",
          product_as_given="GTXPro X", delivery_region=None), HELD, timedelta(hours=5)),
         ("engagement", DEAL, engagement, DEAL, timedelta(40)),
-        *((("invoice", each["id"], each, DEAL, timedelta(4)) for each in invoices)),
+        *(("invoice", each["id"], each, DEAL, timedelta(4)) for each in invoices),
         *((("invoice_posting", each["id"], {"id": each["id"], "engagement_id": DEAL, "erp_id": f"90{n}"}, DEAL, timedelta(4))
            for n, each in enumerate(invoices[:2]))),
         ("payment_application", "PAY-1", {"id": "PAY-1", "invoice_id": "INV-US1", "amount": money("120000.00", "USD"),

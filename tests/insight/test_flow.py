@@ -26,7 +26,8 @@ async def test_each_stage_has_its_count_and_its_money_by_currency(pool: Pool, se
     async with pool.connection() as db:
         home = await flow.home(db)
     assert {stage.name: stage.count for stage in home.stages} == {
-        "won": 6, "in gate": 5, "active": 1, "milestone approved": 3, "invoiced": 3, "posted": 2, "paid": 2, "disputed": 1,
+        "won": 6, "in gate": 5, "active": 1, "milestone approved": 3, "invoiced": 3, "posted": 2, "paid": 2,
+        "disputed": 1,
     }  # fmt: skip
     assert texts(home.stage("active")) == ["160000.00 EUR", "17300001 JPY", "290000.00 USD"]
     assert texts(home.stage("paid")) == ["50000.00 EUR", "120000.00 USD"]
@@ -56,8 +57,8 @@ async def test_the_worst_of_state_polls_and_waiting_is_the_health(pool: Pool, se
 async def test_a_lost_posting_shows_as_unexplained(pool: Pool, seeded: Seeded) -> None:
     async with transaction(pool) as db:
         await db.execute(
-            "INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at) "
-            "VALUES ('BIL-Z', 'milestone', 'DEA-Z', 'DE', 'EUR', 5, 's', 's', now())"
+            "INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, "
+            "approved_at) VALUES ('BIL-Z', 'milestone', 'DEA-Z', 'DE', 'EUR', 5, 's', 's', now())"
         )
         home = await flow.home(db)
     assert [(each.legal_entity, str(each.unexplained)) for each in home.unexplained] == [("DE", "5.00")]

@@ -1,4 +1,4 @@
-"""Every page in a real Chromium: readable without script, without an axe violation, at 320 pixels, by keyboard, live."""
+"""Every page in a real Chromium: without script, without an axe violation, at 320 pixels, by keyboard, live."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ async def signed_in(browser: Browser, site: str, pool: Pool, **options: Any) -> 
     context = await browser.new_context(**{"viewport": WIDE, **options})
     page = await context.new_page()
     page.set_default_timeout(10_000)
-    page.errors = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.errors.append(str(error)))  # type: ignore[attr-defined]
-    page.on("console", lambda said: page.errors.append(said.text) if said.type == "error" else None)  # type: ignore[attr-defined]
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda said: page.errors.append(said.text) if said.type == "error" else None)
     await page.goto(await one_time_address(pool, site, datetime.now(UTC)))
     assert page.url == f"{site}/"
     return page
@@ -83,7 +83,7 @@ async def test_no_page_breaks_a_rule_of_accessibility_or_runs_over_the_edge(
         over = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
         wrong += [(path, "wider than the page by", over)] if over > 0 else []
     assert wrong == []
-    assert page.errors == []  # type: ignore[attr-defined]
+    assert page.errors == []
 
 
 async def test_without_script_every_page_reads_and_every_form_works(
@@ -187,7 +187,7 @@ async def test_what_happens_appears_by_itself_and_focus_stays_where_it_was(
         await event(db, datetime.now(UTC), "payment.failed", "PAY-9", payload)
     await page.get_by_role("cell", name="Payment failed: card_declined").wait_for()
     assert await page.evaluate("document.activeElement === window.kept"), "the same element still has the focus"
-    assert page.errors == []  # type: ignore[attr-defined]
+    assert page.errors == []
 
 
 async def test_only_what_touches_its_engagement_stirs_a_page(

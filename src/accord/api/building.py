@@ -43,9 +43,14 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
         await shelf.close()
 
     app = FastAPI(
-        title="Accord", version="1", description=DESCRIPTION, openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
+        title="Accord",
+        version="1",
+        description=DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # those pages would load their script from elsewhere
+        redoc_url=None,
         lifespan=lifespan,
-    )  # fmt: skip
+    )
     app.state.accord = state
     app.state.allowance = Allowance(time.monotonic)
     app.include_router(tier)

@@ -88,5 +88,5 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     """What nobody expected is loud in the log and says nothing of itself to the caller."""
-    log.exception("a request failed", path=request.url.path, error=type(error).__name__)
+    log.error("a request failed", path=request.url.path, exc_info=error)
     return answer(request, 500, "Something went wrong here that is not your request's fault.")

@@ -88,7 +88,7 @@ async def start_process(
     principal: Operator,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Response:
-    """Start the processes of a fact. With an `Idempotency-Key`, asking again gives the first answer and does nothing."""
+    """Start the processes of a fact. With an `Idempotency-Key`, asking again does nothing and gives the same answer."""
     digest = hashlib.sha256(orjson.dumps(request.model_dump(), option=orjson.OPT_SORT_KEYS)).digest()
     about = {"key_id": principal.id, "idempotency_key": idempotency_key, "digest": digest}
     async with transaction(state.pool) as db:
@@ -176,7 +176,7 @@ async def list_engagements(
     principal: Reader,
     q: Annotated[str | None, Query(max_length=200, description="Number, or words of name or customer.")] = None,
     status: Annotated[str | None, Query(description=", ".join(engagements.STATUSES))] = None,
-    stuck: Annotated[bool, Query(description="Only those with open cases.")] = False,
+    stuck: Annotated[bool, Query(description="Only those with open cases.")] = False,  # noqa: FBT002  (a query parameter)
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> models.Engagements:

@@ -33,7 +33,8 @@ SELECT b.id, b.kind, b.engagement, d.body ->> 'name', b.legal_entity, b.amount, 
            SELECT p.disposition FROM posting p WHERE p.item_id = b.id AND p.disposition <> 'approved'
            GROUP BY 1 HAVING sum(p.amount) <> 0) stands)
 FROM billable_item b LEFT JOIN record d ON d.kind = 'deal' AND d.id = b.engagement
-WHERE (%(entities)s::text[] IS NULL OR b.legal_entity = ANY(%(entities)s)) AND (%(after_id)s::text IS NULL OR b.id > %(after_id)s)
+WHERE (%(entities)s::text[] IS NULL OR b.legal_entity = ANY(%(entities)s))
+  AND (%(after_id)s::text IS NULL OR b.id > %(after_id)s)
 ORDER BY b.id LIMIT %(limit)s
 """
 STAGES = ("milestone approved", "invoiced", "posted", "paid", "disputed")

@@ -24,10 +24,12 @@ WITH matching AS MATERIALIZED (
     WHERE r.kind IN ('deal', 'project', 'invoice') AND r.body ->> 'number' = %(text)s
     UNION SELECT %(text)s
     UNION SELECT r.id FROM record r WHERE r.kind = 'deal'
-        AND to_tsvector('simple', coalesce(r.body ->> 'name', r.body ->> 'legal_name')) @@ to_tsquery('simple', %(words)s)
+        AND to_tsvector('simple', coalesce(r.body ->> 'name', r.body ->> 'legal_name'))
+            @@ to_tsquery('simple', %(words)s)
     UNION SELECT r.id FROM record k JOIN record r ON r.kind = 'deal' AND r.body ->> 'customer_id' = k.id
         WHERE k.kind = 'customer'
-        AND to_tsvector('simple', coalesce(k.body ->> 'name', k.body ->> 'legal_name')) @@ to_tsquery('simple', %(words)s)
+        AND to_tsvector('simple', coalesce(k.body ->> 'name', k.body ->> 'legal_name'))
+            @@ to_tsquery('simple', %(words)s)
 ), page AS (
     SELECT d.id, d.body, d.changed_at, e.body AS engagement FROM record d
     LEFT JOIN record e ON e.kind = 'engagement' AND e.id = d.id
@@ -35,7 +37,8 @@ WITH matching AS MATERIALIZED (
       AND (%(entities)s::text[] IS NULL OR of_entities(d.body, %(entities)s))
       AND (%(customer)s::text IS NULL OR d.body ->> 'customer_id' = %(customer)s)
       AND (%(status)s::text IS NULL OR %(status)s = coalesce(e.body ->> 'status', CASE WHEN EXISTS (
-          SELECT FROM business_case c WHERE c.correlation = d.id AND c.state = 'open') THEN 'in gate' ELSE 'activating' END))
+          SELECT FROM business_case c WHERE c.correlation = d.id AND c.state = 'open')
+          THEN 'in gate' ELSE 'activating' END))
       AND (NOT %(stuck)s OR EXISTS (SELECT FROM business_case c WHERE c.correlation = d.id AND c.state = 'open'))
       AND (%(text)s::text IS NULL OR d.id IN (SELECT id FROM matching))
       AND (%(after_at)s::timestamptz IS NULL OR d.changed_at < %(after_at)s
@@ -47,7 +50,8 @@ SELECT p.id, p.body, p.engagement, k.body ->> 'legal_name', money.billed, money.
 FROM page p
 LEFT JOIN record k ON k.kind = 'customer' AND k.id = p.body ->> 'customer_id'
 LEFT JOIN LATERAL (
-    SELECT jsonb_object_agg(currency, jsonb_build_array(gross::text, paid::text)) AS billed, bool_or(disputed) AS disputed
+    SELECT jsonb_object_agg(currency, jsonb_build_array(gross::text, paid::text)) AS billed,
+           bool_or(disputed) AS disputed
     FROM (
         SELECT i.body ->> 'currency' AS currency, sum((i.body -> 'gross' ->> 'amount')::numeric) AS gross,
                sum(coalesce((i.body -> 'paid' ->> 'amount')::numeric, 0)) AS paid,
@@ -61,7 +65,8 @@ LEFT JOIN LATERAL (
 ORDER BY p.changed_at DESC, p.id
 """
 ONE = """
-SELECT d.body, d.version, k.body FROM record d LEFT JOIN record k ON k.kind = 'customer' AND k.id = d.body ->> 'customer_id'
+SELECT d.body, d.version, k.body FROM record d
+LEFT JOIN record k ON k.kind = 'customer' AND k.id = d.body ->> 'customer_id'
 WHERE d.kind = 'deal' AND d.id = %(id)s AND (%(entities)s::text[] IS NULL OR of_entities(d.body, %(entities)s))
 """
 PARTS = """

@@ -14,7 +14,8 @@ BY_ID = """
 SELECT d.id, d.body ->> 'number', d.body ->> 'name' FROM record d
 WHERE d.kind = 'deal' AND d.id = coalesce((SELECT correlation FROM record r WHERE r.id = %(text)s
     AND r.kind = ANY('{deal,engagement,project,invoice,scheduled_milestone,recurring_schedule,payment,dispute}')
-    AND r.correlation IS NOT NULL LIMIT 1), %(text)s) AND (%(entities)s::text[] IS NULL OR of_entities(d.body, %(entities)s))
+    AND r.correlation IS NOT NULL LIMIT 1), %(text)s)
+  AND (%(entities)s::text[] IS NULL OR of_entities(d.body, %(entities)s))
 """
 BY_NUMBER = """
 SELECT DISTINCT d.id, d.body ->> 'number', d.body ->> 'name' FROM record r

@@ -73,7 +73,9 @@ WAITING_MONEY = """
 SELECT w.connection, e.currency, sum(e.amount) FROM waiting_effect w JOIN effect e ON e.id = w.effect_id
 WHERE e.amount IS NOT NULL GROUP BY 1, 2
 """
-POLLS = "SELECT connection, kind, last_at, every_seconds, failures, last_error, last_seen FROM poll ORDER BY connection, kind"
+POLLS = """
+SELECT connection, kind, last_at, every_seconds, failures, last_error, last_seen FROM poll ORDER BY connection, kind
+"""
 STORIES = "SELECT state, count(*) FROM open_process GROUP BY state"
 WORKERS = """
 SELECT count(*) FILTER (WHERE h.at > clock_timestamp() - interval '5 seconds'), clock_timestamp()
@@ -116,7 +118,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One connection. `health` is the worst of state, polls and what waits: good | slow | stopped; `why` says so in words.
+    """One connection. `health` is the worst of state, polls and what waits: good | slow | stopped; `why` says why.
 
     `drain_seconds` estimates how long the waiting writes take at what the vendor allows now; None when nothing waits or
     nothing can be said.
@@ -207,7 +209,7 @@ async def connections(db: Connection, now: datetime) -> list[Health]:
 def drain_seconds(
     waiting: int, *, concurrency: int | None, per_second: float | None, mean_seconds: float | None
 ) -> float | None:
-    """How long `waiting` writes take: the slower of the allowed rate and what the parallel calls get done, one write a call.
+    """How long `waiting` writes take: the slower of allowed rate and parallel calls, one write a call.
 
     A vendor that takes batches is faster than this; the estimate is on the safe side. None when nothing is known. Pure.
     """

@@ -32,8 +32,8 @@ LEFT JOIN record d ON d.kind = 'deal' AND d.id = p.correlation
 WHERE p.id = %(id)s AND (%(entities)s::text[] IS NULL OR of_entities(d.body, %(entities)s))
 """
 EFFECTS = """
-SELECT e.id, e.connection, e.kind, e.verb, e.canonical_id, e.label, e.state, e.attempts, e.amount, e.currency, e.vendor_id,
-       e.intended_at, e.sent_at, e.finished_at, w.reason, e.process_id <> %(id)s
+SELECT e.id, e.connection, e.kind, e.verb, e.canonical_id, e.label, e.state, e.attempts, e.amount, e.currency,
+       e.vendor_id, e.intended_at, e.sent_at, e.finished_at, w.reason, e.process_id <> %(id)s
 FROM (SELECT id FROM effect WHERE process_id = %(id)s
       UNION SELECT effect_id FROM adopted_effect WHERE process_id = %(id)s) mine
 JOIN effect e ON e.id = mine.id LEFT JOIN waiting_effect w ON w.effect_id = e.id ORDER BY e.id

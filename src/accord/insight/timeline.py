@@ -1,4 +1,4 @@
-"""The timeline of one engagement across all systems: facts, writes, cases and waits in one order, and the gaps between."""
+"""The timeline of one engagement across all systems: facts, writes, cases and waits in order, and the gaps."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Entries in order. `open` are the waits and cases that are not over; `cut` says that older entries were left out."""
+    """Entries in order. `open` are waits and cases that are not over; `cut` says that older entries were left out."""
 
     entries: tuple[Entry, ...]
     open: tuple[Entry, ...]

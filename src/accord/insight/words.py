@@ -1,4 +1,4 @@
-"""What each fact is called on a timeline. Declared as a table; a type that is not in it is shown by its own words. Pure."""
+"""What each fact is called on a timeline. A type that is not in the table is shown by its own words. Pure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,11 @@ def _fill(pattern: str, payload: Mapping[str, Any]) -> str:
 def _text(value: Any) -> str:
     if value in (None, "", []):
         return "\0"
-    return ", ".join(str(each).replace("_", " ") for each in value) if isinstance(value, list) else str(value).replace("\0", "")
+    return (
+        ", ".join(str(each).replace("_", " ") for each in value)
+        if isinstance(value, list)
+        else str(value).replace("\0", "")
+    )
 
 
 def money_of(payload: Mapping[str, Any]) -> Money | None:

@@ -1,1 +1,1 @@
-"""Server-rendered pages for people: home, engagements with their timelines, cases, processes. No script is needed to read."""
+"""Server-rendered pages for people: home, engagements with timelines, cases, processes. No script is needed."""

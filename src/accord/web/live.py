@@ -1,4 +1,4 @@
-"""Tells open pages that something happened: one look at the event log a second for all of them, however many there are."""
+"""Tells open pages that something happened: one look at the event log a second for all of them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 QUIET_SECONDS = 15.0  # a comment this often keeps proxies from cutting a quiet stream
 MOST_STREAMS = 500
-# What was recorded by transactions that were not all over at `after`, which engagements it touched, and how many cases and
-# waiting writes there are. A transaction that commits late has an old number, so reading on from the newest would miss it.
+# What was recorded by transactions that were not all over at `after`, which engagements it touched, and how many cases
+# and waiting writes there are. A transaction that commits late has an old number: reading on from the newest misses it.
 SINCE = """
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text, array_agg(f.seq), array_agg(f.correlation),
        (SELECT count(*) FROM business_case WHERE state = 'open'), (SELECT count(*) FROM waiting_effect)

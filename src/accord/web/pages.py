@@ -137,7 +137,8 @@ def _home(app: FastAPI, state: State) -> None:
         following = _next_page(request, found.next)
         label = pictures.LABELS[stage]
         return page(
-            request, "billing.html", session, rows=found.rows, stage=stage, label=label, following=following, stages=billing.STAGES,
+            request, "billing.html", session, rows=found.rows, stage=stage, label=label, following=following,
+            stages=billing.STAGES,
             labels=pictures.LABELS,
         )  # fmt: skip
 
@@ -160,7 +161,8 @@ def _engagements(app: FastAPI, state: State) -> None:
             return RedirectResponse(f"/engagements/{quote(found.engagements[0].id)}", status_code=303)
         following = _next_page(request, found.next)
         return page(
-            request, "engagements.html", session, lines=found.engagements, following=following, statuses=engagements.STATUSES,
+            request, "engagements.html", session, lines=found.engagements, following=following,
+            statuses=engagements.STATUSES,
             q=q, chosen=status, stuck=bool(stuck), now=_now(),
         )  # fmt: skip
 
@@ -276,7 +278,7 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
 def _errors(app: FastAPI, state: State) -> None:
-    """On pages an error is a page with the cure, and who is not signed in is led to the sign-in; elsewhere as before."""
+    """On pages an error is a page with the cure, and a stranger is led to the sign-in; elsewhere it is as before."""
     before: dict[Any, Any] = dict(app.exception_handlers)
 
     def on_pages(kind: type[Exception], handler: Handler) -> None:
@@ -317,7 +319,7 @@ def _errors(app: FastAPI, state: State) -> None:
         if Exception in before:
             await before[Exception](request, error)
         request_id = request.scope.get("state", {}).get("request_id", "")
-        detail = f"something went wrong here that is not your fault; tell whoever runs this Accord the request id {request_id}"
+        detail = f"something here is not right; tell whoever runs this Accord the request id {request_id}"
         return await _error_page(request, state, 500, "Something went wrong", detail)
 
     from fastapi.exceptions import RequestValidationError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from accord.insight.flow import Home, Stage
 from accord.insight.timeline import Entry
@@ -88,7 +89,7 @@ def _wide(home: Home, height: float) -> FlowPicture:
         places[name] = (places[above][0], top + height + 30)
     boxes = tuple(_box(home.stage(name), *places[name], width, height) for name in (*MAIN, *BELOW))
     middle = top + height / 2
-    arrows = [Arrow(places[a][0] + width, middle, places[b][0], middle) for a, b in zip(MAIN, MAIN[1:], strict=False)]
+    arrows = [Arrow(places[a][0] + width, middle, places[b][0], middle) for a, b in pairwise(MAIN)]
     arrows += [
         Arrow(places[a][0] + width / 2, top + height, places[a][0] + width / 2, places[b][1]) for b, a in BELOW.items()
     ]
@@ -101,7 +102,7 @@ def _narrow(home: Home, height: float) -> FlowPicture:
     places = {name: 4 + index * (height + gap) for index, name in enumerate(order)}
     boxes = tuple(_box(home.stage(name), 4, places[name], width, height) for name in order)
     middle = 4 + width / 2
-    arrows = tuple(Arrow(middle, places[a] + height, middle, places[b]) for a, b in zip(order, order[1:], strict=False))
+    arrows = tuple(Arrow(middle, places[a] + height, middle, places[b]) for a, b in pairwise(order))
     return FlowPicture(width + 8, places[order[-1]] + height + 4, boxes, arrows)
 
 

@@ -1,4 +1,4 @@
-"""Signing in: a key or a one-time token opens a session, which is a sealed cookie; every form carries the session's token."""
+"""Signing in: a key or a one-time token opens a session, a sealed cookie; every form carries the session's token."""
 
 from __future__ import annotations
 

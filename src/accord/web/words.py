@@ -1,4 +1,4 @@
-"""How values look on pages: money with its currency beside it, times with the exact one behind, states as word and shape."""
+"""How values look on pages: money with its currency, times with the exact one behind, states as word and shape."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from accord.model.money import Money, UnknownCurrency, decimals_of
 
 NO_BREAK = "\u00a0"
+NOTHING = "\u2013"  # where there is no value
 
 # Shape and tone of each state; the word always stands beside the shape, so that neither colour nor shape is alone.
 SHAPES: Mapping[str, tuple[str, str]] = {
@@ -69,7 +70,7 @@ def number(value: Decimal, currency: str) -> str:
     return f"{value:,.{max(places, -exponent if isinstance(exponent, int) else 0)}f}"
 
 
-def amounts(values: Iterable[Money], nothing: str = "–") -> Markup:
+def amounts(values: Iterable[Money], nothing: str = NOTHING) -> Markup:
     """Amounts of several currencies, each on a line of its own."""
     return Markup("<br>").join(escape(amount(each)) for each in values) or escape(nothing)
 
@@ -111,7 +112,7 @@ def clock(at: datetime) -> Markup:
 
 def day(value: date | str | None) -> str:
     """A day as ISO has it; a dash for none."""
-    return "–" if value is None else str(value)[:10]
+    return NOTHING if value is None else str(value)[:10]
 
 
 def state(word: str) -> Markup:
@@ -125,7 +126,7 @@ def state(word: str) -> Markup:
 def latency(milliseconds: float | None) -> str:
     """`85 ms`, `1.2 s`; a dash for none."""
     if milliseconds is None:
-        return "–"
+        return NOTHING
     return f"{milliseconds:.0f}{NO_BREAK}ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f}{NO_BREAK}s"
 
 

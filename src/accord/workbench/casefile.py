@@ -1,4 +1,4 @@
-"""A case with all that helps to settle it: the process, the refused write with its attempts, what waits behind, the cures."""
+"""A case with all that helps to settle it: the process, the refused write, what waits behind, the cures."""
 
 from __future__ import annotations
 

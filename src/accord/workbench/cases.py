@@ -47,7 +47,8 @@ ORDER BY c.id
 """
 TRY_PUSH_AGAIN = "UPDATE inbox SET state = 0, reason = NULL, settled_at = NULL WHERE id = %(id)s AND state = 3"
 RESUME_CONNECTION = """
-UPDATE connection SET state = 'active', state_reason = NULL, updated_at = now() WHERE name = %(name)s AND state <> 'active'
+UPDATE connection SET state = 'active', state_reason = NULL, updated_at = now()
+WHERE name = %(name)s AND state <> 'active'
 """
 
 
@@ -138,7 +139,7 @@ async def correct_field(
     now: datetime,
     entities: Sequence[str] | None = None,
 ) -> None:
-    """Correct a field such as `deal.delivery_region` and try the case again. Raises NoSuchCase, Conflict, UsageError."""
+    """Correct a field such as `deal.delivery_region` and try again. Raises NoSuchCase, Conflict, UsageError."""
     found = await _open(db, case, entities)
     await corrections.override(db, found, name, value, by=by, now=now)
     await _retry(db, found, by)
@@ -201,7 +202,7 @@ async def _resolved(
 
 
 async def _close(db: Connection, case: Case, resolution: str, by: str, note: str | None = None) -> None:
-    """Raises CaseIsSettled when somebody else was quicker; what was done before in this transaction is undone by that."""
+    """Raises CaseIsSettled when somebody else was quicker; that undoes the rest of this transaction."""
     about = {"id": case.id, "resolution": resolution[:500], "by": by, "note": note}
     if (await db.execute(RESOLVE, about)).rowcount != 1:
         raise CaseIsSettled(f"case {case.id} was resolved by somebody else just now; look at how before doing more")

@@ -1,4 +1,4 @@
-"""Corrections: what a source's text means, and fields corrected here. Each is audited, told as a fact, and tried at once."""
+"""Corrections: what a source's text means, and fields corrected here. Each is audited, told, and tried at once."""
 
 from __future__ import annotations
 

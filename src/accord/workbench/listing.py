@@ -18,8 +18,8 @@ from accord.errors import NotFound, UsageError
 from accord.model.money import Money, decimals_of
 from accord.model.plain import to_plain
 
-# Money times age. Amounts of different currencies are compared in minor units (a yen, a cent): there is no rate to convert
-# by, and the order of a list needs none. What has no amount comes after what has, the oldest first.
+# Money times age. Amounts of different currencies are compared in minor units (a yen, a cent): there is no rate to
+# convert by, and the order of a list needs none. What has no amount comes after what has, the oldest first.
 _RANK = """
     trunc(abs(coalesce(c.amount, 0)) * power(10::numeric, coalesce((%(places)s::jsonb ->> c.currency)::int, 2))
           * greatest(1, extract(epoch FROM %(as_of)s::timestamptz - c.opened_at)))
@@ -82,7 +82,7 @@ class NoSuchCase(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which cases. `state` is open or resolved; `engagement` a canonical id; `entities` the legal entities of who asks."""
+    """Which cases. `state` is open or resolved; `engagement` a canonical id; `entities` the legal entities of the asker."""
 
     state: str = "open"
     owner: str | None = None

@@ -15,7 +15,10 @@ SELECT d.body, k.body FROM (SELECT %(subject)s::text AS subject) s
 LEFT JOIN record d ON d.kind = 'deal' AND d.id = s.subject
 LEFT JOIN record k ON k.kind = 'customer' AND k.id = coalesce(d.body ->> 'customer_id', s.subject)
 """
-FIRM = "SELECT body FROM policy WHERE name = 'firm' AND valid_from <= current_date ORDER BY valid_from DESC, version DESC LIMIT 1"
+FIRM = """
+SELECT body FROM policy WHERE name = 'firm' AND valid_from <= current_date
+ORDER BY valid_from DESC, version DESC LIMIT 1
+"""
 
 # Reference lists and the problem each cures.
 LISTS: Mapping[str, str] = {
@@ -23,7 +26,7 @@ LISTS: Mapping[str, str] = {
     "product": "product_unknown",
     "distinct_customers": "customer_duplicate",
 }
-# Problems of the gate that a field of deal or customer cures, until the CRM itself says otherwise: code -> (kind, path).
+# Problems of the gate that a field of deal or customer cures until the CRM says otherwise: code -> (kind, path).
 FIELDS: Mapping[str, tuple[str, str]] = {
     "contract_type": ("deal", "contract_type"),
     "delivery_region": ("deal", "delivery_region"),
@@ -33,6 +36,8 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "tax_registration_missing": ("customer", "tax_registration"),
     "tax_registration_invalid": ("customer", "tax_registration"),
 }
+
+ALL_TRIED = "All cases this cures are tried again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +79,14 @@ def _by_reference(
 ) -> Sequence[Remedy]:
     if code == "country_unknown":
         given = str(customer.get("country") or customer.get("country_as_given") or "")
-        effect = f"Every customer whose country reads {given!r} is in the country you name; all cases this cures are tried again."
+        effect = f"Every customer whose country reads {given!r} is in the country you name. {ALL_TRIED}"
         return [
             Remedy("reference", code, "country", given, tuple(each[:2] for each in country_suggestions(given)), effect)
         ]
     if code == "product_unknown":
         given = str(deal.get("product_as_given") or "")
         choices = sorted(firm.products if firm else (), key=lambda each: not _alike(each, given))
-        effect = f"Every deal whose product reads {given!r} sells the product you name; all cases this cures are tried again."
+        effect = f"Every deal whose product reads {given!r} sells the product you name. {ALL_TRIED}"
         return [Remedy("reference", code, "product", given, tuple(choices), effect)]
     if code == "customer_duplicate":
         effect = (
@@ -108,8 +113,8 @@ def _by_field(code: str, deal: Mapping[str, Any], customer: Mapping[str, Any], f
         value = value.get(part) if isinstance(value, Mapping) else None
     given = f"{value.get('country')} {value.get('number')}" if isinstance(value, Mapping) else str(value or "")
     effect = (
-        f"The {kind}'s {path.replace('.', ' ').replace('_', ' ')} becomes what you enter, here, until the CRM sends another "
-        "value; the case is tried again. Enter it in the CRM too."
+        f"The {kind}'s {path.replace('.', ' ').replace('_', ' ')} becomes what you enter, here, until the CRM sends "
+        "another value; the case is tried again. Enter it in the CRM too."
     )
     return [Remedy("field", code, f"{kind}.{path}", given, choices_of(f"{kind}.{path}", firm), effect)]
 

@@ -5,7 +5,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-# The old code still serves while this runs. A lock that cannot be had at once is given up, so that nobody queues behind it.
+# The old code still serves while this runs. A lock that cannot be had at once is given up, so nobody queues for it.
 LIMITS = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0;"
 
 SCHEMA = """
@@ -31,7 +31,8 @@ CREATE TABLE api_request (
 
 -- Whether any part of a deal (itself, a phase, a milestone, a service) belongs to one of these legal entities.
 CREATE FUNCTION of_entities(body jsonb, entities text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT jsonb_path_exists(body, '$.**.legal_entity ? (@ == $wanted[*])', jsonb_build_object('wanted', to_jsonb(entities)))
+    SELECT jsonb_path_exists(body, '$.**.legal_entity ? (@ == $wanted[*])',
+        jsonb_build_object('wanted', to_jsonb(entities)))
 $$;
 """
 
