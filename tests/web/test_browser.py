@@ -54,7 +54,8 @@ async def signed_in(browser: Browser, site: str, pool: Pool, **options: Any) -> 
 
 def paths(seeded: Seeded) -> list[str]:
     return [
-        "/", "/engagements", f"/engagements/{seeded.deal}", f"/engagements/{seeded.held}", "/cases", "/cases?state=resolved",
+        "/", "/engagements", f"/engagements/{seeded.deal}", f"/engagements/{seeded.held}", "/cases",
+        "/cases?state=resolved",
         f"/cases/{seeded.gate_case}", f"/cases/{seeded.refused_case}", f"/cases/{seeded.question_case}", "/processes",
         f"/processes/{seeded.parked}", "/billing?stage=invoiced", "/billing?stage=milestone+approved", "/sign-in",
     ]  # fmt: skip

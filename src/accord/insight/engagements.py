@@ -17,32 +17,35 @@ from accord.model.money import Money
 
 STATUSES = ("in gate", "activating", "active", "reopened", "cancelled")
 
+# Each filter is a condition of its own, added when it is asked for: the plan of a statement that holds them all would
+# have to fit every combination, and could then use no index.
+FILTERS = {
+    "entities": "of_entities(d.body, %(entities)s)",
+    "customer": "d.body ->> 'customer_id' = %(customer)s",
+    "status": """%(status)s = coalesce(e.body ->> 'status', CASE WHEN EXISTS (
+          SELECT FROM business_case c WHERE c.correlation = d.id AND c.state = 'open')
+          THEN 'in gate' ELSE 'activating' END)""",
+    "stuck": "EXISTS (SELECT FROM business_case c WHERE c.correlation = d.id AND c.state = 'open')",
+    "text": """d.id IN (
+        SELECT r.correlation AS id FROM record r
+        WHERE r.kind IN ('deal', 'project', 'invoice') AND r.body ->> 'number' = %(text)s
+        UNION SELECT %(text)s
+        UNION SELECT r.id FROM record r WHERE r.kind = 'deal'
+            AND to_tsvector('simple', coalesce(r.body ->> 'name', r.body ->> 'legal_name'))
+                @@ to_tsquery('simple', %(words)s)
+        UNION SELECT r.id FROM record k JOIN record r ON r.kind = 'deal' AND r.body ->> 'customer_id' = k.id
+            WHERE k.kind = 'customer'
+            AND to_tsvector('simple', coalesce(k.body ->> 'name', k.body ->> 'legal_name'))
+                @@ to_tsquery('simple', %(words)s))""",
+    "after_at": "(d.changed_at <= %(after_at)s AND (d.changed_at < %(after_at)s OR d.id > %(after_id)s))",
+}
 # Won deals and whatever was activated, the last changed first. Each line's sums are looked up for the page alone.
 LIST = """
-WITH matching AS MATERIALIZED (
-    SELECT r.correlation AS id FROM record r
-    WHERE r.kind IN ('deal', 'project', 'invoice') AND r.body ->> 'number' = %(text)s
-    UNION SELECT %(text)s
-    UNION SELECT r.id FROM record r WHERE r.kind = 'deal'
-        AND to_tsvector('simple', coalesce(r.body ->> 'name', r.body ->> 'legal_name'))
-            @@ to_tsquery('simple', %(words)s)
-    UNION SELECT r.id FROM record k JOIN record r ON r.kind = 'deal' AND r.body ->> 'customer_id' = k.id
-        WHERE k.kind = 'customer'
-        AND to_tsvector('simple', coalesce(k.body ->> 'name', k.body ->> 'legal_name'))
-            @@ to_tsquery('simple', %(words)s)
-), page AS (
+WITH page AS (
     SELECT d.id, d.body, d.changed_at, e.body AS engagement FROM record d
     LEFT JOIN record e ON e.kind = 'engagement' AND e.id = d.id
     WHERE d.kind = 'deal' AND NOT d.deleted AND (d.body -> 'is_won' = 'true' OR e.id IS NOT NULL)
-      AND (%(entities)s::text[] IS NULL OR of_entities(d.body, %(entities)s))
-      AND (%(customer)s::text IS NULL OR d.body ->> 'customer_id' = %(customer)s)
-      AND (%(status)s::text IS NULL OR %(status)s = coalesce(e.body ->> 'status', CASE WHEN EXISTS (
-          SELECT FROM business_case c WHERE c.correlation = d.id AND c.state = 'open')
-          THEN 'in gate' ELSE 'activating' END))
-      AND (NOT %(stuck)s OR EXISTS (SELECT FROM business_case c WHERE c.correlation = d.id AND c.state = 'open'))
-      AND (%(text)s::text IS NULL OR d.id IN (SELECT id FROM matching))
-      AND (%(after_at)s::timestamptz IS NULL OR d.changed_at < %(after_at)s
-          OR (d.changed_at = %(after_at)s AND d.id > %(after_id)s))
+      AND {filters}
     ORDER BY d.changed_at DESC, d.id LIMIT %(limit)s
 )
 SELECT p.id, p.body, p.engagement, k.body ->> 'legal_name', money.billed, money.disputed, cases.open, last.type,
@@ -181,13 +184,15 @@ async def list_engagements(
         "words": words(text or "") or None,
         "status": status,
         "customer": customer,
-        "stuck": stuck,
+        "stuck": stuck or None,
         "entities": None if entities is None else list(entities),
         "after_at": None if after_at is None else keyset.moment(after_at),
         "after_id": after_id,
         "limit": limit + 1,
     }
-    rows = await (await db.execute(LIST, about)).fetchall()
+    asked = [condition for name, condition in FILTERS.items() if about[name] is not None]
+    query = LIST.replace("{filters}", " AND ".join(asked or ["true"]))
+    rows = await (await db.execute(query.encode(), about)).fetchall()
     following = None
     if len(rows) > limit:
         following = keyset.encode(rows[limit - 1][9].isoformat(), rows[limit - 1][0])
@@ -303,14 +308,14 @@ def _invoice(
     return InvoiceLineUp(
         id=id,
         number=body.get("number"),
-        legal_entity=str(body["legal_entity"]),
-        origin=str(body["origin"]),
+        legal_entity=str(body.get("legal_entity") or ""),
+        origin=str(body.get("origin") or "unknown"),
         status=str(body.get("status", "draft")),
         issued_on=body.get("issued_on"),
         due_on=body.get("due_on"),
-        net=money(body["net"]),
-        tax=money(body["tax"]),
-        gross=money(body["gross"]),
+        net=money(body.get("net"), currency),
+        tax=money(body.get("tax"), currency),
+        gross=money(body.get("gross"), currency),
         paid=money(body.get("paid"), currency),
         posted=id in posted,
         disputed=bool(body.get("disputed")),

@@ -82,7 +82,7 @@ class NoSuchCase(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which cases. `state` is open or resolved; `engagement` a canonical id; `entities` the legal entities of the asker."""
+    """Which cases: `state` open or resolved, `engagement` a canonical id, `entities` what the asker may see."""
 
     state: str = "open"
     owner: str | None = None
