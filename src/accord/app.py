@@ -76,7 +76,7 @@ async def open_house(
         await asyncio.to_thread(upgrade, url)
     pool = await open_pool(url, max_size=connections or settings.database_connections, settings=ENGINE_SESSION)
     try:
-        yield House(settings, url, pool, open_vault(settings.home))
+        yield House(settings, url, pool, open_vault(settings.home, key_file=settings.vault_key_file))
     finally:
         await pool.close()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
-from accord.errors import AccordError
+from accord.errors import AccordError, UsageError
 
 
 def main() -> None:
@@ -14,7 +15,26 @@ def main() -> None:
     try:
         app()
     except AccordError as error:
-        sys.stderr.write(f"accord: {error}\n")
-        sys.exit(error.exit_code)
+        _end(error)
+    except ValueError as error:
+        wrong = _wrong_settings(error)
+        if wrong is None:
+            raise
+        _end(wrong)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end(error: AccordError) -> NoReturn:
+    sys.stderr.write(f"accord: {error}\n")
+    sys.exit(error.exit_code)
+
+
+def _wrong_settings(error: ValueError) -> UsageError | None:
+    """The variables that are wrong, when it is the settings that could not be read; what they hold is not repeated."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError) or error.title != "Settings":
+        return None
+    wrong = [f"ACCORD_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
+    return UsageError(f"these settings are wrong; correct the environment: {'; '.join(wrong)}")

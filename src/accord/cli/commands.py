@@ -20,7 +20,7 @@ app = typer.Typer(
     **Start here:** `accord demo` plays the whole story against simulated vendors and stays up for you to look at.
 
     **Exit codes:** 0 done · 1 a check failed · 2 wrong use · 4 not found · 5 conflict · 6 not reachable now · 7 not
-    permitted. Settings are environment variables that start with `ACCORD_`; `accord doctor` shows them.
+    permitted. Settings are environment variables that start with `ACCORD_`; `accord doctor` shows which are set.
     """,
 )
 connect_app = typer.Typer(no_args_is_help=True, help="Connect systems: credentials go sealed into the vault.")
@@ -32,6 +32,8 @@ app.add_typer(key_app, name="key", rich_help_panel="Set up")
 app.add_typer(cases_app, name="cases", rich_help_panel="Look and act")
 app.add_typer(import_app, name="import", rich_help_panel="Run")
 
+Connection = Annotated[str, typer.Argument(help="Name of the connection; `accord connect list` shows them.")]
+CaseNumber = Annotated[int, typer.Argument(help="Number of the case; `accord cases list` shows them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 
@@ -188,8 +190,8 @@ def connect_list(as_json: AsJson = False) -> None:
 
 @connect_app.command("bind")
 def connect_bind(
-    role: str,
-    connection: str,
+    role: Annotated[str, typer.Argument(help="crm, erp or billing.")],
+    connection: Connection,
     legal_entity: Annotated[str, typer.Option(help="Only for this legal entity.")] = "",
     valid_from: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "0001-01-01",
 ) -> None:
@@ -200,7 +202,7 @@ def connect_bind(
 
 
 @connect_app.command("pause")
-def connect_pause(name: str, reason: Annotated[str, typer.Option(prompt=True, help="Why.")]) -> None:
+def connect_pause(name: Connection, reason: Annotated[str, typer.Option(prompt=True, help="Why.")]) -> None:
     """Stop sending to a connection; its effects wait."""
     from accord.cli.connecting import pause
 
@@ -208,7 +210,7 @@ def connect_pause(name: str, reason: Annotated[str, typer.Option(prompt=True, he
 
 
 @connect_app.command("resume")
-def connect_resume(name: str) -> None:
+def connect_resume(name: Connection) -> None:
     """Send to a connection again and close its case."""
     from accord.cli.connecting import resume
 
@@ -216,7 +218,7 @@ def connect_resume(name: str) -> None:
 
 
 @connect_app.command("check")
-def connect_check(name: str) -> None:
+def connect_check(name: Connection) -> None:
     """Log in to a system and say who we are there."""
     from accord.cli.connecting import check
 
@@ -233,7 +235,7 @@ def connect_vendors(as_json: AsJson = False) -> None:
 
 @key_app.command("create")
 def key_create(
-    name: str,
+    name: Annotated[str, typer.Argument(help="Who will use it, for the audit trail.")],
     role: Annotated[list[str] | None, typer.Option(help="read, operate or admin.")] = None,
     legal_entity: Annotated[list[str] | None, typer.Option(help="Only these legal entities.")] = None,
 ) -> None:
@@ -246,11 +248,11 @@ def key_create(
 @cases_app.command("list")
 def cases_list(
     as_json: AsJson = False,
-    owner: str | None = None,
-    reason: str | None = None,
-    engagement: str | None = None,
+    owner: Annotated[str | None, typer.Option(help="Only cases of this owner, such as finance.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only cases of this reason, such as activation_gate.")] = None,
+    engagement: Annotated[str | None, typer.Option(help="Only cases of the engagement with this id.")] = None,
     clusters: Annotated[bool, typer.Option("--clusters", help="One line per cause.")] = False,
-    limit: int = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Most cases to print.")] = 50,
 ) -> None:
     """Open cases, the most money times age first."""
     from accord.cli.casework import show_list
@@ -259,7 +261,7 @@ def cases_list(
 
 
 @cases_app.command("show")
-def cases_show(case: int, as_json: AsJson = False) -> None:
+def cases_show(case: CaseNumber, as_json: AsJson = False) -> None:
     """One case with all its problems, attempts and what waits behind it."""
     from accord.cli.casework import show_one
 
@@ -268,7 +270,7 @@ def cases_show(case: int, as_json: AsJson = False) -> None:
 
 @cases_app.command("correct")
 def cases_correct(
-    list_name: Annotated[str, typer.Option("--list", help="Reference list: country or product.")],
+    list_name: Annotated[str, typer.Option("--list", help="Reference list: country, product or distinct_customers.")],
     given: Annotated[str, typer.Option(help="The text as the source has it.")],
     meaning: Annotated[str, typer.Option(help="What it means.")],
 ) -> None:
@@ -281,7 +283,9 @@ def cases_correct(
 @cases_app.command("retry")
 def cases_retry(
     case: Annotated[list[int] | None, typer.Argument(help="Cases; with --signature all of one cause.")] = None,
-    signature: str | None = None,
+    signature: Annotated[
+        str | None, typer.Option(help="All cases of this cause; `accord cases list --clusters` shows causes.")
+    ] = None,
 ) -> None:
     """Try again: what was read is read anew, and the story goes on where it stopped."""
     from accord.cli.casework import retry
@@ -291,7 +295,7 @@ def cases_retry(
 
 @cases_app.command("resolve")
 def cases_resolve(
-    case: int,
+    case: CaseNumber,
     answer: Annotated[str | None, typer.Option(help="Choose this option of a decision.")] = None,
     skip: Annotated[str | None, typer.Option(help="Go on without it, for this reason.")] = None,
     supply: Annotated[str | None, typer.Option(help="The vendor's id of the object made by hand.")] = None,

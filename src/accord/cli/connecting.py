@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from accord.app import House, open_house, open_switchboard, utc_now
 from accord.cli.printing import as_json as print_json
 from accord.cli.printing import as_table
 from accord.connect import registry
+from accord.connect.connector import Connector, Credential
+from accord.connect.failures import AccessRefused, CallFailed, ForeignAddress, NotTrusted, Refused
 from accord.connect.store import Connection, load_connection, save_connection, set_state
 from accord.db.pool import transaction
-from accord.errors import UsageError
+from accord.errors import Unavailable, UsageError
 from accord.settings import Settings
 
 BIND = """
@@ -47,7 +49,8 @@ def _in_house(doing: Callable[[House], Awaitable[Any]]) -> Any:
 def add(name: str, vendor: str, settings: list[str], credentials_file: Path | None, roles: list[str]) -> None:
     """Store a connection; what its vendor needs and was not given is asked for."""
     table = registry.connector(vendor)
-    given: dict[str, Any] = json.loads(credentials_file.read_text()) if credentials_file is not None else {}
+    _check_roles(table, roles)
+    given = _read(credentials_file) if credentials_file is not None else {}
     for setting in settings:
         key, separator, value = setting.partition("=")
         if not separator:
@@ -56,7 +59,7 @@ def add(name: str, vendor: str, settings: list[str], credentials_file: Path | No
     secret = {each.name for each in table.credentials if each.secret}
     for each in table.credentials:
         if each.required and not given.get(each.name):
-            given[each.name] = typer.prompt(each.label, hide_input=each.secret)
+            given[each.name] = _ask(each)
     credentials = {key: value for key, value in given.items() if key in secret}
     config = {key: value for key, value in given.items() if key not in secret}
 
@@ -68,6 +71,31 @@ def add(name: str, vendor: str, settings: list[str], credentials_file: Path | No
 
     _in_house(save)
     typer.echo(f"{name} is stored and plays {', '.join(roles or table.roles)}; `accord connect check {name}` logs in")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        given = json.loads(file.read_text())
+    except ValueError as error:
+        raise UsageError(f"{file} is not JSON ({error}); write one object of names and values") from None
+    if not isinstance(given, dict):
+        raise UsageError(f"{file} is not one JSON object of names and values")
+    return given
+
+
+def _ask(credential: Credential) -> str:
+    try:
+        answer: str = typer.prompt(credential.label, hide_input=credential.secret)
+    except typer.Abort:
+        cure = f"give it with --setting {credential.name}=... or in a --credentials-file"
+        raise UsageError(f"{credential.label} is needed and nobody answered; {cure}") from None
+    return answer
+
+
+def _check_roles(table: Connector, roles: Sequence[str]) -> None:
+    wrong = [role for role in roles if role not in table.roles]
+    if wrong:
+        raise UsageError(f"{table.vendor} cannot play {', '.join(wrong)}; it can play {', '.join(table.roles)}")
 
 
 def show(*, as_json: bool) -> None:
@@ -91,7 +119,8 @@ def bind(role: str, connection: str, legal_entity: str, valid_from: str) -> None
 
     async def write(house: House) -> None:
         async with transaction(house.pool) as db:
-            await load_connection(db, house.vault, connection)
+            stored = await load_connection(db, house.vault, connection)
+            _check_roles(registry.connector(stored.vendor), [role])
             about = {"role": role, "entity": legal_entity, "since": since, "connection": connection}
             await db.execute(BIND, about)
 
@@ -125,6 +154,10 @@ def check(name: str) -> None:
         try:
             line = switchboard.line(name)
             return await line.connector.check(line.session)
+        except (AccessRefused, NotTrusted, ForeignAddress, Refused) as failed:
+            raise UsageError(f"{name} refuses us: {failed}; correct it with `accord connect add`") from failed
+        except CallFailed as failed:
+            raise Unavailable(f"{name} does not answer: {failed}; check its address, or try again later") from failed
         finally:
             await switchboard.close()
 
@@ -139,7 +172,10 @@ def vendors(*, as_json: bool) -> None:
     if as_json:
         print_json([row._asdict() for row in rows])
     elif rows:
-        as_table("What makes each write safe to repeat", rows[0]._fields, rows)
+        # Ten columns are more than a terminal is wide; --json has them all.
+        columns = ("vendor", "kind", "verb", "batch", "safe_by", "key_life")
+        cells = [[getattr(row, column) for column in columns] for row in rows]
+        as_table("What makes each write safe to repeat", columns, cells)
 
 
 def create_api_key(name: str, roles: list[str], entities: list[str]) -> None:

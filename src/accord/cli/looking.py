@@ -11,6 +11,8 @@ import typer
 from accord.app import House, open_house
 from accord.cli.printing import as_json as print_json
 from accord.cli.printing import as_table
+from accord.connect.store import load_connections
+from accord.connect.vault import NotOpened
 from accord.db.pool import transaction
 from accord.engine import eventlog
 from accord.engine.replaying import Replayed, replay_process
@@ -142,6 +144,20 @@ def _show_replayed(replayed: Replayed, *, as_json: bool) -> None:
         raise CheckFailed(f"process {replayed.process_id} would do otherwise today")
 
 
+async def _vault(house: House, db: Any) -> tuple[str, bool, str]:
+    try:
+        stored = await load_connections(db, house.vault)
+    except NotOpened as error:
+        return ("vault", False, str(error))
+    return ("vault", True, f"the key opens all of {len(stored)} stored connections")
+
+
+def _settings_given(settings: Settings) -> str:
+    """What is set by the environment; a SecretStr shows as stars."""
+    given = [f"ACCORD_{name.upper()}={getattr(settings, name)}" for name in sorted(settings.model_fields_set)]
+    return ", ".join(given) or "all as they come"
+
+
 def run_doctor(*, as_json: bool) -> None:
     """Every check with its finding; raises CheckFailed when one does not hold."""
 
@@ -164,7 +180,8 @@ def run_doctor(*, as_json: bool) -> None:
             findings.extend(
                 (f"connection {name}", state == "active", f"{state} {reason}") for name, state, reason in rows
             )
-        findings.append(("vault", True, "the key opens every stored connection"))
+            findings.append(await _vault(house, db))
+        findings.append(("settings", True, _settings_given(house.settings)))
         return findings
 
     findings = _in_house(examine)

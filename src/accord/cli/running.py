@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from accord.app import WorkerProcess, open_house
 from accord.cli.logs import configure
 from accord.demo.children import Child, end, start
-from accord.errors import Unavailable
+from accord.errors import NotFound, Unavailable
 from accord.settings import Settings
 
 
@@ -71,8 +71,12 @@ def _wait_for_first(running: Sequence[Child]) -> None:
 
 def run_sandbox(*, as_json: bool, vendors: list[str] | None, seed: int) -> None:
     """The simulated vendors until interrupted."""
+    from accord.sandbox import VENDORS
     from accord.sandbox.main import run
 
+    unknown = [vendor for vendor in vendors or () if vendor not in VENDORS]
+    if unknown:
+        raise NotFound(f"there is no simulator of {', '.join(unknown)}; there are {', '.join(VENDORS)}")
     settings = Settings()
     run(json_line=as_json, state_dir=settings.home / "sandbox", vendors=vendors, seed=seed)
 

@@ -81,14 +81,14 @@ class Vault:
         return self.seal(name, self.open_sealed(name, sealed))
 
 
-def open_vault(home: Path, environ: Mapping[str, str] = os.environ) -> Vault:
+def open_vault(home: Path, environ: Mapping[str, str] = os.environ, *, key_file: Path | None = None) -> Vault:
     """The vault of this installation; a key file is made when there is neither file nor variable.
 
     Raises VaultKeyInvalid.
     """
     if environ.get(KEY_VARIABLE):
         return Vault(_keys(environ[KEY_VARIABLE].replace(",", "\n")))
-    path = home / KEY_FILE
+    path = key_file or home / KEY_FILE
     if not path.exists():
         with suppress(FileExistsError):  # another process was first: its key is the key
             _write_new(path, [secrets.token_bytes(_KEY_BYTES)])

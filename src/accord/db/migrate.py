@@ -20,6 +20,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from accord.db.pool import unreachable
 from accord.errors import Conflict, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -46,7 +47,7 @@ def upgrade(url: str) -> None:
     """Run the migrations that are missing, in order, each in a transaction of its own. Blocks.
 
     A second caller waits for the first, and then finds nothing to do.
-    Raises MigrationBlocked, DatabaseNewerThanCode, psycopg.Error.
+    Raises DatabaseUnreachable, MigrationBlocked, DatabaseNewerThanCode, psycopg.Error.
     """
     with _alone(url), _engine_connection(url) as connection:
         applied = MigrationContext.configure(connection).get_current_heads()
@@ -118,7 +119,7 @@ def _alone(url: str) -> Iterator[None]:
     CONCURRENTLY in the migration that is running would wait for it for ever.
     """
     deadline = time.monotonic() + WAIT_SECONDS
-    with psycopg.connect(url, autocommit=True, application_name="accord migrate", connect_timeout=10) as connection:
+    with _connect(url) as connection:
         # Idle while migrations run, which may be long; a server-wide limit must not cut the lock short.
         connection.execute("SET idle_session_timeout = 0")
         while not _taken(connection):
@@ -129,6 +130,13 @@ def _alone(url: str) -> Iterator[None]:
                 )
             time.sleep(LOOK_EVERY_SECONDS)
         yield
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    try:
+        return psycopg.connect(url, autocommit=True, application_name="accord migrate", connect_timeout=10)
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as refusal:
+        raise unreachable(refusal) from refusal
 
 
 def _taken(connection: psycopg.Connection[Any]) -> bool:

@@ -80,13 +80,18 @@ async def open_pool(
         if version < OLDEST_SERVER:
             raise DatabaseTooOld(f"The database is PostgreSQL {version}; Accord needs {OLDEST_SERVER} or newer.")
         await pool.open(wait=True, timeout=OPEN_TIMEOUT_SECONDS)
-    except (psycopg.OperationalError, PoolTimeout) as refusal:
+    except (psycopg.OperationalError, psycopg.ProgrammingError, PoolTimeout) as refusal:
         await pool.close()
-        reason = str(refusal).strip().splitlines()[0].rstrip(".")
-        raise DatabaseUnreachable(
-            f"The database does not answer: {reason}. Check that it runs and that ACCORD_DATABASE_URL is right."
-        ) from refusal
+        raise unreachable(refusal) from refusal
     return pool
+
+
+def unreachable(refusal: Exception) -> DatabaseUnreachable:
+    """Why no connection could be made, with the cure; a ProgrammingError is an address that cannot be read."""
+    reason = str(refusal).strip().splitlines()[0].rstrip(".")
+    return DatabaseUnreachable(
+        f"The database does not answer: {reason}. Check that it runs and that ACCORD_DATABASE_URL is right."
+    )
 
 
 @asynccontextmanager

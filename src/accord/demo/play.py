@@ -22,7 +22,7 @@ from accord.demo.pushes import subscribe
 from accord.demo.setup import connect_sandbox
 from accord.demo.story import Story
 from accord.demo.world import World
-from accord.errors import CheckFailed, Unavailable
+from accord.errors import CheckFailed, Unavailable, UsageError
 from accord.settings import Settings
 
 START_SECONDS = 60
@@ -30,7 +30,9 @@ STEPS = 11
 
 
 def run(*, once: bool, json_file: Path | None) -> None:
-    """Play the story. Raises CheckFailed when a check does not hold."""
+    """Play the story. Raises CheckFailed when a check does not hold, UsageError when `json_file` cannot be written."""
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {json_file.absolute().parent} to write the summary to; make it first")
     asyncio.run(_run(Settings(), once=once, json_file=json_file))
 
 
