@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import typer
@@ -16,6 +16,10 @@ from accord.db.pool import transaction
 from accord.errors import UsageError
 from accord.settings import Settings
 from accord.workbench import cases
+
+CASE_COLUMNS = ("id", "age", "amount", "owner", "reason", "engagement_number", "title")
+CLUSTER_COLUMNS = ("cases", "age", "amount", "owner", "reason", "title", "signature")
+NUMBERS = ("id", "cases", "age", "amount")
 
 
 def _in_transaction(doing: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -35,22 +39,22 @@ def show_list(
 ) -> None:
     if clusters:
         rows = _in_transaction(cases.clusters)
-        _print("Open cases by cause", rows, as_json=as_json)
+        _print("Open cases by cause", CLUSTER_COLUMNS, rows, as_json=as_json)
         return
     filters = cases.Filter(owner=owner, reason=reason, engagement=engagement)
     page = _in_transaction(lambda db: cases.list_cases(db, filters, limit=limit))
-    _print("Open cases", page.cases, as_json=as_json)
+    _print("Open cases", CASE_COLUMNS, page.cases, as_json=as_json)
 
 
-def _print(title: str, rows: Any, *, as_json: bool) -> None:
+def _print(title: str, columns: Sequence[str], rows: Any, *, as_json: bool) -> None:
     plain = [cases.plain(row) for row in rows]
     if as_json:
         print_json(plain)
     elif not plain:
         typer.echo("No open cases.")
     else:
-        columns = [name for name in plain[0] if not isinstance(plain[0][name], list | dict)]
-        as_table(title, columns, [[row[name] for name in columns] for row in plain], right=("amount", "age"))
+        # A case without money has no amount.
+        as_table(title, columns, [[row.get(name) for name in columns] for row in plain], right=NUMBERS)
 
 
 def show_one(case: int, *, as_json: bool) -> None:

@@ -17,10 +17,11 @@ def as_json(value: Any) -> None:
 
 
 def as_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """A table on stdout; columns named in `right` are aligned right. Outside text is never markup."""
+    """A table on stdout; columns named in `right` are numbers, never cut or wrapped. Outside text is never markup."""
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left")
+        number = column in right
+        table.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
     from rich.text import Text
 
     for row in rows:
