@@ -98,7 +98,8 @@ class Proof:
 @dataclass(frozen=True, slots=True)
 class Action:
     """One verb on one kind. `send` gets 1..`batch` writes of this kind and verb (distinct objects) and answers one
-    outcome each, in order; it never raises for a vendor's answer. `probe` answers Committed, Absent or Transient/Unknown."""
+    outcome each, in order; it never raises for a vendor's answer. `probe` answers Committed, Absent or
+    Transient/Unknown."""
 
     send: SendBatch
     probe: Probe
@@ -180,6 +181,6 @@ class Connector:
     classify: Callable[[int, Mapping[str, str], Any], Outcome]
     resources: Mapping[str, Resource]
     limits: Limits
-    check: Callable[["Session"], Awaitable[str]]
+    check: Callable[[Session], Awaitable[str]]
     webhook: Webhook | None = None
     headers: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None

@@ -1,6 +1,7 @@
 """The vendor's limits, shared by all workers: slots for calls at once, calls a second, calls a day; and the breaker.
 
-Each worker holds a share of a connection's limits and gets it changed by `tick`, under the lock of the connection's budget
+Each worker holds a share of a connection's limits and gets it changed by `tick`, under the lock of the connection's
+budget
 row: what it wants, what is fair among those who want, never more than is left. A share shrinks before another grows, so
 the sum never exceeds the limit. Calls a second are paced by each worker's part of the rate.
 """
@@ -38,7 +39,8 @@ WHERE s.connection = %(connection)s AND s.worker_id <> %(worker)s
   AND h.at > clock_timestamp() - make_interval(secs => %(lease)s)
 """
 SHARE = """
-INSERT INTO budget_share (connection, worker_id, slots, wanted) VALUES (%(connection)s, %(worker)s, %(slots)s, %(wanted)s)
+INSERT INTO budget_share (connection, worker_id, slots, wanted) VALUES (%(connection)s, %(worker)s, %(slots)s,
+    %(wanted)s)
 ON CONFLICT (connection, worker_id) DO UPDATE SET slots = excluded.slots, wanted = excluded.wanted, at = now()
 """
 KEEP = """
@@ -50,7 +52,8 @@ WHERE connection = %(connection)s
 SHOW_BREAKER = """
 UPDATE connection SET state = %(state)s, state_reason = %(reason)s,
     retry_at = CASE WHEN %(pause)s::float > 0 THEN clock_timestamp() + make_interval(secs => %(pause)s) END
-WHERE name = %(connection)s AND state <> 'paused' AND (state, coalesce(state_reason, '')) IS DISTINCT FROM (%(state)s, %(reason)s)
+WHERE name = %(connection)s AND state <> 'paused' AND (state, coalesce(state_reason, '')) IS DISTINCT FROM (%(state)s,
+    %(reason)s)
 """
 
 
@@ -75,7 +78,8 @@ class Rates:
 def fair_share(limit: int, wanted: int, others: list[tuple[int, int]]) -> int:
     """How many of `limit` slots a worker may hold that wants `wanted`, beside others given as (held, wanted).
 
-    Everyone may keep one; above that, demand decides while it fits, and equal parts when it does not. Never more than what
+    Everyone may keep one; above that, demand decides while it fits, and equal parts when it does not. Never more than
+    what
     the others do not hold.
     """
     mine = max(1, wanted)

@@ -55,7 +55,9 @@ async def load(
     A cancelled story becomes the story that takes back what it did, once nothing of it is under way any more.
     """
     lives = {
-        each.id: Live(Instance(each.id, processes[each.name], Fact(**each.trigger)), each.correlation, resumed=each.begun)
+        each.id: Live(
+            Instance(each.id, processes[each.name], Fact(**each.trigger)), each.correlation, resumed=each.begun
+        )
         for each in claimed
     }
     begun = [each.id for each in claimed if each.begun]
@@ -121,7 +123,9 @@ class WaitingLane:
 
 
 class Backlog:
-    """What waits in the database to be sent, as last seen: whoever is new and not more urgent gets in line behind it."""
+    """What waits in the database to be sent, as last seen: whoever is new and not more urgent gets in line behind
+    it.
+    """
 
     def __init__(self, dispatcher: Dispatcher, worker_id: int) -> None:
         self._dispatcher = dispatcher

@@ -1,4 +1,5 @@
-"""Rows as one array parameter a column: one plan for any number of rows, and a third of what reading them as JSON costs.
+"""Rows as one array parameter a column: one plan for any number of rows, and a third of what reading them as JSON
+costs.
 
 PostgreSQL reads an array of text written as `{"a","b",null}`, which is a JSON list in other brackets. Only control
 characters differ; a value that has any is written out by hand.

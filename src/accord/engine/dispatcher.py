@@ -65,12 +65,19 @@ class Dispatcher:
     """Effects in, outcomes out, in order of business priority within a connection."""
 
     def __init__(
-        self, vendors: Vendors, *, now: Callable[[], float], may_send: Callable[[], bool], wake: Callable[[], None]
+        self,
+        vendors: Vendors,
+        *,
+        now: Callable[[], float],
+        may_send: Callable[[], bool],
+        wake: Callable[[], None],
+        stories: Callable[[], int],
     ) -> None:
         self._vendors = vendors
         self._now = now
         self._may_send = may_send
         self._wake = wake
+        self._stories = stories
         self._lanes: dict[Lane, deque[InFlight]] = {}
         self._queued: dict[str, int] = {}
         self._running: dict[str, int] = {}
@@ -124,7 +131,8 @@ class Dispatcher:
 
     def _worth_waiting(self, key: Lane, queued: int, size: int) -> bool:
         """Whether a batch call that is not full had better wait a little: only while much is coming in."""
-        if queued >= size or key[4]:
+        # Only stories at work that are not in this lane already can add to it; one alone never waits for itself.
+        if queued >= size or key[4] or self._stories() - queued < size * BUSY:
             return False
         arrivals = self._arrivals.get(key)
         if arrivals is None:

@@ -17,7 +17,8 @@ from accord.engine import statements
 from accord.engine.shell import Connection
 
 READ_AFTER = """
-SELECT e.xid::text, e.seq, e.type, e.subject, e.schema_version, e.occurred_at, e.actor, e.correlation, e.causation, e.payload
+SELECT e.xid::text, e.seq, e.type, e.subject, e.schema_version, e.occurred_at, e.actor, e.correlation, e.causation,
+    e.payload
 FROM event e
 WHERE (e.xid, e.seq) > (%(xid)s::xid8, %(seq)s) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY e.xid, e.seq LIMIT %(limit)s
@@ -69,6 +70,9 @@ async def read_on(connection: Connection, consumer: str, limit: int = 2000) -> l
     place = await cursor.fetchone()
     if place is None:
         await connection.execute(NEW_CURSOR, {"consumer": consumer})
+        cursor = await connection.execute(TAKE_CURSOR, {"consumer": consumer}, prepare=True)
+        place = await cursor.fetchone()
+    if place is None:
         return []
     cursor = await connection.execute(READ_AFTER, {"xid": place[0], "seq": place[1], "limit": limit}, prepare=True)
     return [Logged(*row) for row in await cursor.fetchall()]

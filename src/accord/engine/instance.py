@@ -1,4 +1,6 @@
-"""One run of a story: a coroutine and its journal. Pure: driven with outcomes, answers with the commands that are due."""
+"""One run of a story: a coroutine and its journal. Pure: driven with outcomes, answers with the commands that are
+due.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,20 @@ class Instance:
     when it ended). `resolve(key, value)` enters an outcome; when nothing is awaited any more, advance again.
     """
 
-    __slots__ = ("_coroutine", "_many", "_repeats", "_step", "asked", "awaiting", "ended", "id", "journal", "process", "result", "trigger")
+    __slots__ = (
+        "_coroutine",
+        "_many",
+        "_repeats",
+        "_step",
+        "asked",
+        "awaiting",
+        "ended",
+        "id",
+        "journal",
+        "process",
+        "result",
+        "trigger",
+    )
 
     def __init__(self, id: int, process: Process, trigger: Fact, journal: Mapping[str, Any] | None = None) -> None:
         self.id = id

@@ -1,6 +1,7 @@
 """Writing intent: decides, for each effect a story asks for, whether it is new, a repeat, an update, or a conflict.
 
-The rule is in `decide` and pure; `write_intents` applies it in one statement for new objects, a few more where there is a history.
+The rule is in `decide` and pure; `write_intents` applies it in one statement for new objects, a few more where there
+is a history.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _SENDING, _WAITING = int(EffectState.SENDING), int(EffectState.WAITING)
 
 @dataclass(slots=True)
 class Intended:
-    """What became of the intents: to be sent now, outcomes known already, waiting behind others, refused, or left for the
+    """What became of the intents: to be sent now, outcomes known already, waiting behind others, refused, or left for
+    the
     next turn because another worker is at their object."""
 
     send: list[Row] = field(default_factory=list)
@@ -70,7 +72,9 @@ def decide(row: Row, history: list[Row]) -> Decision:
 
 
 def _repeat(newest: Row) -> Decision:
-    return Decision("known" if newest["state"] in (EffectState.COMMITTED, EffectState.SKIPPED) else "adopt", other=newest)
+    return Decision(
+        "known" if newest["state"] in (EffectState.COMMITTED, EffectState.SKIPPED) else "adopt", other=newest
+    )
 
 
 def _repeat_once(row: Row, before: Row) -> Decision:
@@ -86,7 +90,8 @@ def as_json(rows: Any) -> str:
 
 
 async def write_intents(connection: Connection, rows: list[Row], room: Room) -> Intended:
-    """Write the intents inside the caller's transaction, once in it. `room(connection, kind, verb, priority)` says how many
+    """Write the intents inside the caller's transaction, once in it. `room(connection, kind, verb, priority)` says
+    how many
     may be sent now; the rest is written as waiting."""
     result = Intended()
     first, again = _split_same_object(rows)
@@ -114,7 +119,9 @@ async def _write(connection: Connection, rows: list[Row]) -> int:
 
 
 def _split_same_object(rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """In the order in which every worker writes objects: two that write the same ones wait, and never for each other."""
+    """In the order in which every worker writes objects: two that write the same ones wait, and never for each
+    other.
+    """
     first: dict[tuple[str, str, str], Row] = {}
     again = []
     for row in sorted(rows, key=lambda each: (each["canonical_id"], each["kind"], each["connection"], each["id"])):
@@ -159,7 +166,9 @@ async def _write_again(connection: Connection, rows: list[Row], result: Intended
 async def _locked_history(
     connection: Connection, about: set[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], list[Row]]:
-    """The history of each object, locked so that none of it settles meanwhile; objects another worker is at are left out."""
+    """The history of each object, locked so that none of it settles meanwhile; objects another worker is at are left
+    out.
+    """
     objects = [{"connection": name, "kind": kind, "canonical_id": id} for name, kind, id in sorted(about)]
     ids = {id for each in await _history(connection, objects) for id in (each["id"], each["after"]) if id is not None}
     cursor = await connection.execute(statements.LOCK_EFFECTS, {"ids": sorted(ids)})
@@ -226,7 +235,8 @@ async def _adopt(connection: Connection, pairs: list[tuple[Row, Row]]) -> None:
     if not pairs:
         return
     rows = [
-        {"effect_id": other["id"], "process_id": row["process_id"], "story_key": row["story_key"]} for row, other in pairs
+        {"effect_id": other["id"], "process_id": row["process_id"], "story_key": row["story_key"]}
+        for row, other in pairs
     ]
     await connection.execute(statements.ADOPT, {"rows": as_json(rows)})
     await connection.execute(statements.SHARE_EFFECTS, {"ids": sorted({each["effect_id"] for each in rows})})

@@ -1,6 +1,7 @@
 """What a person does to a story that stands still: retry, skip, supply, answer, cancel.
 
-Each runs inside the caller's transaction and only writes what the driver reads when it claims the story again. Effects are
+Each runs inside the caller's transaction and only writes what the driver reads when it claims the story again.
+Effects are
 locked before stories, as a worker's turn does it.
 """
 
@@ -21,7 +22,8 @@ DELETE FROM journal WHERE process_id = %(process)s
 """
 # A story in some worker's memory is poked: it is claimed anew as soon as that worker lets go.
 MAKE_READY = """
-UPDATE open_process SET state = CASE WHEN state IN (2, 3) THEN 0 ELSE state END, poked = poked OR state = 1, begun = true
+UPDATE open_process SET state = CASE WHEN state IN (2, 3) THEN 0 ELSE state END, poked = poked OR state = 1, begun =
+    true
 WHERE process_id = %(process)s
 """
 SETTLE = """
@@ -65,7 +67,8 @@ WITH heir AS (
 ), gone AS (
     DELETE FROM adopted_effect a USING heir WHERE a.process_id = heir.process_id AND a.story_key = heir.story_key
 ), cases AS (
-    UPDATE business_case c SET process_id = heir.process_id FROM heir WHERE c.effect_id = heir.effect_id AND c.state = 'open'
+    UPDATE business_case c SET process_id = heir.process_id FROM heir WHERE c.effect_id = heir.effect_id AND c.state =
+        'open'
 )
 UPDATE effect e SET process_id = heir.process_id, story_key = heir.story_key FROM heir WHERE e.id = heir.effect_id
 RETURNING e.id
@@ -98,9 +101,7 @@ async def skip(connection: Connection, effect_id: int, reason: str, by: str) -> 
     await _settle(connection, effect_id, outcome, None)
 
 
-async def supply(
-    connection: Connection, effect_id: int, vendor_id: str, details: Mapping[str, Any], by: str
-) -> None:
+async def supply(connection: Connection, effect_id: int, vendor_id: str, details: Mapping[str, Any], by: str) -> None:
     """A refused write was done by hand; `vendor_id` is what the vendor calls the object. Raises NotFound, Conflict."""
     outcome = {"vendor_id": vendor_id, "details": dict(details), "supplied": by}
     await _settle(connection, effect_id, outcome, vendor_id)
@@ -118,7 +119,8 @@ async def answer(connection: Connection, process_id: int, key: str, value: Any, 
 
 
 async def cancel(connection: Connection, process_id: int, reason: str, by: str) -> None:
-    """End the story: what it has not sent is given up, what is under way is awaited, what it did is taken back, the last
+    """End the story: what it has not sent is given up, what is under way is awaited, what it did is taken back, the
+    last
     first. Raises NotFound, and Conflict when it was cancelled before."""
     cursor = await connection.execute(UNSENT, {"process": process_id})
     ids = [row[0] for row in await cursor.fetchall()]

@@ -1,12 +1,13 @@
 """What the engine hands to a connector for one write, and the answers it understands. Pure.
 
-    Outcome
-    ├── Committed      the vendor holds it; `vendor_id` and what it told us
-    ├── Rejected       the vendor refused it; repeating the same will be refused again      -> a case
-    ├── Unknown        it may or may not have happened                                      -> probe, then decide
-    ├── Absent         (answer of a probe only) it surely did not happen                    -> may be sent again
-    ├── Transient      it surely did not happen and may succeed later                       -> retry, honouring the vendor's wait
-    └── Misconfigured  the connection itself is wrong (credentials, permissions, schema)    -> the connection pauses
+Outcome
+├── Committed      the vendor holds it; `vendor_id` and what it told us
+├── Rejected       the vendor refused it; repeating the same will be refused again      -> a case
+├── Unknown        it may or may not have happened                                      -> probe, then decide
+├── Absent         (answer of a probe only) it surely did not happen                    -> may be sent again
+├── Transient      it surely did not happen and may succeed later                       -> retry, honouring the
+vendor's wait
+└── Misconfigured  the connection itself is wrong (credentials, permissions, schema)    -> the connection pauses
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Absent:
 @dataclass(frozen=True, slots=True)
 class Transient:
     """`retry_after_seconds` is the vendor's word when it gave one; `overload` says that the budget must shrink;
-    `outage` that the vendor could not be reached at all, which is no fault of the write and never makes it a dead letter."""
+    `outage` that the vendor could not be reached at all, which is no fault of the write and never makes it a dead
+    letter."""
 
     reason: str
     retry_after_seconds: float | None = None

@@ -1,4 +1,6 @@
-"""Drives a recorded story again from its journal, touching nothing, and compares what it asks for with what was done."""
+"""Drives a recorded story again from its journal, touching nothing, and compares what it asks for with what was
+done.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from accord.errors import NotFound
 from accord.model.events import Fact
 
 FIND = "SELECT name, trigger, end_state FROM process WHERE id = %(id)s"
-DONE = "SELECT story_key FROM effect WHERE process_id = %(id)s UNION SELECT story_key FROM adopted_effect WHERE process_id = %(id)s"
+DONE = """
+SELECT story_key FROM effect WHERE process_id = %(id)s
+UNION SELECT story_key FROM adopted_effect WHERE process_id = %(id)s
+"""
 # Answers a story gets without anybody outside: given again as they were, they need no journal.
 _SILENT = ("tell:", "keep:", "post:", "require:")
 
@@ -53,7 +58,9 @@ def _compare(instance: Instance, done: set[str], *, finished: bool) -> Replayed:
                 break
             for key in silent:
                 instance.resolve(key, None)
-        differences += [_words(key, command) for key, command in instance.awaiting.items() if key not in done and finished]
+        differences += [
+            _words(key, command) for key, command in instance.awaiting.items() if key not in done and finished
+        ]
     except StoryBroken as error:
         differences.append(str(error))
     asked = {key for key in instance.asked if key.startswith("effect:")}

@@ -46,24 +46,24 @@ FROM watching w WHERE o.process_id = w.process_id
 """
 
 
-def starts(processes: Mapping[str, Process], facts: Sequence[Fact], correlations: Sequence[str | None]) -> list[dict[str, Any]]:
+def starts(
+    processes: Mapping[str, Process], facts: Sequence[Fact], correlations: Sequence[str | None]
+) -> list[dict[str, Any]]:
     """The stories these facts start, as rows without ids. Pure."""
-    rows = []
-    for fact, correlation in zip(facts, correlations, strict=True):
-        for process in processes.values():
-            if fact.type in process.starts_on:
-                rows.append(
-                    {
-                        "name": process.name,
-                        "version": process.version,
-                        "one_per": process.one_per(fact),
-                        "subject": process.subject(fact),
-                        "correlation": correlation,
-                        "trigger": _plain(fact),
-                        "priority": process.priority,
-                    }
-                )
-    return rows
+    return [
+        {
+            "name": process.name,
+            "version": process.version,
+            "one_per": process.one_per(fact),
+            "subject": process.subject(fact),
+            "correlation": correlation,
+            "trigger": _plain(fact),
+            "priority": process.priority,
+        }
+        for fact, correlation in zip(facts, correlations, strict=True)
+        for process in processes.values()
+        if fact.type in process.starts_on
+    ]
 
 
 async def route(connection: Connection, processes: Mapping[str, Process], limit: int = 2000) -> int:

@@ -1,4 +1,5 @@
-"""The engine's SQL, each statement named and explained. Rows that come by the thousand travel as columns (columns.py), the
+"""The engine's SQL, each statement named and explained. Rows that come by the thousand travel as columns
+(columns.py), the
 others as one JSON parameter.
 
 Locks, in the order in which every transaction takes them, so that no two wait for each other: fence, effects with an
@@ -13,7 +14,8 @@ from accord.engine.columns import Columns
 # The worker proves that nobody took its work away; first in every transaction that writes.
 HOLD_FENCE = "SELECT hold_fence(%(worker)s)"
 
-# Ready processes by business priority; of one subject only the oldest unfinished. A transaction of its own that need not
+# Ready processes by business priority; of one subject only the oldest unfinished. A transaction of its own that need
+# not
 # reach the disk: lost, it was never begun.
 CLAIM_PROCESSES = """
 WITH held AS MATERIALIZED (
@@ -81,7 +83,13 @@ FORGET_WAITS = "DELETE FROM awaited_fact WHERE process_id = ANY(%(ids)s)"
 # Outcomes, and the fact of each that was committed. An effect that is final already stays as it is and tells nothing.
 # Answers which of them somebody else waits for.
 FINISHED = Columns(
-    id="bigint", state="smallint", outcome="jsonb", vendor_id="text", attempts="smallint", sent_at="timestamptz", told="jsonb"
+    id="bigint",
+    state="smallint",
+    outcome="jsonb",
+    vendor_id="text",
+    attempts="smallint",
+    sent_at="timestamptz",
+    told="jsonb",
 )
 FINISH_EFFECTS = f"""
 WITH done AS (
@@ -140,8 +148,8 @@ FROM json_to_recordset(%(rows)s::json) AS x (id bigint, what text, outcome text,
 
 INTENDED = Columns(
     id="bigint", process_id="bigint", story_key="text", connection="text", kind="text", canonical_id="text",
-    generation="integer", verb="text", version="text", state="smallint", priority="smallint", body="jsonb", undo="jsonb",
-    links="text[]", correlation="text", label="text", amount="numeric", currency="text",
+    generation="integer", verb="text", version="text", state="smallint", priority="smallint", body="jsonb",
+    undo="jsonb", links="text[]", correlation="text", label="text", amount="numeric", currency="text",
 )  # fmt: skip
 # Intent. An object's first effect is generation 1, so those with a history are not written: see intents.py.
 INTEND = f"""
@@ -226,11 +234,13 @@ ON CONFLICT (process_id, key) DO NOTHING
 """
 
 OPEN_CASES = """
-INSERT INTO business_case (id, reason, title, problems, signature, owner, amount, currency, process_id, effect_id, inbox_id,
+INSERT INTO business_case (id, reason, title, problems, signature, owner, amount, currency, process_id, effect_id,
+    inbox_id,
     connection, subject, correlation, question)
 SELECT x.id, x.reason, x.title, x.problems, x.signature, x.owner, x.amount, x.currency, x.process_id, x.effect_id,
        x.inbox_id, x.connection, x.subject, x.correlation, x.question
-FROM json_to_recordset(%(rows)s::json) AS x (id bigint, reason text, title text, problems jsonb, signature text, owner text,
+FROM json_to_recordset(%(rows)s::json) AS x (id bigint, reason text, title text, problems jsonb, signature text, owner
+    text,
     amount numeric, currency text, process_id bigint, effect_id bigint, inbox_id bigint, connection text, subject text,
     correlation text, question jsonb)
 ON CONFLICT DO NOTHING
@@ -269,7 +279,8 @@ WHERE old.id = ANY(%(ids)s)
 """
 PAUSE_CONNECTIONS = """
 UPDATE connection SET state = 'paused', state_reason = x.reason, updated_at = now()
-FROM json_to_recordset(%(rows)s::json) AS x (connection text, reason text) WHERE name = x.connection AND state <> 'paused'
+FROM json_to_recordset(%(rows)s::json) AS x (connection text, reason text) WHERE name = x.connection AND state <>
+    'paused'
 """
 # What a cancelled story has to take back, the last first.
 LOAD_UNDO = """
@@ -311,7 +322,8 @@ WHERE o.process_id = x.id AND o.owner = %(worker)s
 # Processes are started by id; one_per keeps a second start of the same from happening.
 START_PROCESSES = """
 WITH x AS (
-    SELECT * FROM json_to_recordset(%(rows)s::json) AS x (id bigint, name text, version text, one_per text, subject text,
+    SELECT * FROM json_to_recordset(%(rows)s::json) AS x (id bigint, name text, version text, one_per text, subject
+        text,
         correlation text, trigger jsonb, priority smallint)
 ), started AS (
     INSERT INTO process (id, name, version, one_per, subject, correlation, trigger)
@@ -323,7 +335,8 @@ SELECT x.id, x.name, x.subject, x.priority, 0 FROM x JOIN started ON started.id 
 RETURNING process_id
 """
 
-# Which effects could be sent now: per connection, priority, kind, verb and probe the oldest, found by skipping through the
+# Which effects could be sent now: per connection, priority, kind, verb and probe the oldest, found by skipping
+# through the
 # index, whatever the backlog.
 WAITING_LANES = """
 WITH RECURSIVE lane AS (
@@ -334,7 +347,8 @@ WITH RECURSIVE lane AS (
     SELECT next.* FROM lane CROSS JOIN LATERAL (
         SELECT w.connection, w.priority, w.kind, w.verb, w.probe, w.effect_id FROM waiting_effect w
         WHERE w.due AND w.owner IS NULL AND w.after IS NULL
-          AND (w.connection, w.priority, w.kind, w.verb, w.probe) > (lane.connection, lane.priority, lane.kind, lane.verb, lane.probe)
+          AND (w.connection, w.priority, w.kind, w.verb, w.probe) > (lane.connection, lane.priority, lane.kind,
+              lane.verb, lane.probe)
         ORDER BY w.connection, w.priority, w.kind, w.verb, w.probe, w.effect_id LIMIT 1) next
 )
 SELECT connection, priority, kind, verb, probe, effect_id FROM lane
@@ -389,7 +403,10 @@ WHERE h.worker_id = f.worker_id AND f.fenced_at IS NULL
   AND h.at < clock_timestamp() - make_interval(secs => %(lease)s)
 RETURNING f.worker_id
 """
-FENCE_ONE = "UPDATE worker_fence SET fenced_at = clock_timestamp() WHERE worker_id = %(worker)s AND fenced_at IS NULL RETURNING worker_id"
+FENCE_ONE = """
+UPDATE worker_fence SET fenced_at = clock_timestamp()
+WHERE worker_id = %(worker)s AND fenced_at IS NULL RETURNING worker_id
+"""
 TAKE_OVER = """
 WITH orphan AS (
     SELECT e.id, e.connection, e.kind, e.verb, e.priority FROM open_process o

@@ -36,7 +36,9 @@ MAX_ATTEMPTS = 20  # with the waits of `retry_delay` about two hours; longer out
 
 @dataclass(slots=True)
 class Sent:
-    """How one attempt went: `sent_at` ISO text, `probed` when it was a probe, `jitter` in [0, 1) to spread the next try."""
+    """How one attempt went: `sent_at` ISO text, `probed` when it was a probe, `jitter` in [0, 1) to spread the next
+    try.
+    """
 
     sent_at: str | None = None
     latency_ms: float | None = None
@@ -87,7 +89,9 @@ class Turning:
         self._connection_for = connection_for
 
     def advance(self, live: Live) -> list[tuple[Live, str, Reading]]:
-        """Run one story on until it needs something from outside; the readings it asks for are answered by the caller."""
+        """Run one story on until it needs something from outside; the readings it asks for are answered by the
+        caller.
+        """
         try:
             return self._advance(live)
         except StoryBroken as error:
@@ -211,7 +215,13 @@ class Turning:
         if key in live.waits:
             return
         nth = int(key.rpartition("#")[2]) if key != command.key else 1
-        about = {"process_id": live.instance.id, "key": key, "type": command.type, "subject": command.subject, "nth": nth}
+        about = {
+            "process_id": live.instance.id,
+            "key": key,
+            "type": command.type,
+            "subject": command.subject,
+            "nth": nth,
+        }
         self.turn.waits.append(about)
         # The fact may have come before the wait was known: looked at in a transaction that begins after this one.
         live.again = True

@@ -21,10 +21,11 @@ class Settled(Command[None]):
 
 
 def undo_process(original: Process, effects: Sequence[dict[str, Any]], *, settled: bool = True) -> Process:
-    """A story that undoes `effects` (rows with connection, kind, canonical_id, undo, label), given last first. Until all
+    """A story that undoes `effects` (rows with connection, kind, canonical_id, undo, label), given last first. Until
+    all
     of them are `settled` it only waits: what is under way may yet have to be taken back too."""
 
-    async def undo(trigger: Fact) -> str:
+    async def undo(_: Fact) -> str:
         if not settled:
             await Settled()
         for row in effects:

@@ -80,7 +80,9 @@ class Worker:
         self._stopping = False
         self._look = True
         self._ids: Identities
-        self._dispatcher = Dispatcher(vendors, now=time.monotonic, may_send=lease.holds, wake=self._woken.set)
+        self._dispatcher = Dispatcher(
+            vendors, now=time.monotonic, may_send=lease.holds, wake=self._woken.set, stories=lambda: len(self._live)
+        )
         self._known_ids: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._dispatcher.vendor_ids = self._known_ids
         self._backlog = Backlog(self._dispatcher, lease.worker_id)
@@ -294,8 +296,10 @@ class Worker:
         if not rows:
             return
         intended = await write_intents(connection, rows, self._room)
+        for row in rows:
+            runnable.setdefault(row["process_id"], self._live[row["process_id"]])
         written.worked = True
-        self._enter_intended(turning, intended, runnable, written)
+        self._enter_intended(turning, intended, written)
 
     def _still_asked(self, row: Row) -> bool:
         live = self._live.get(row["process_id"])
@@ -304,9 +308,7 @@ class Worker:
         live.postponed -= 1
         return True
 
-    def _enter_intended(
-        self, turning: Turning, intended: Intended, runnable: dict[int, Live], written: Written
-    ) -> None:
+    def _enter_intended(self, turning: Turning, intended: Intended, written: Written) -> None:
         for row in intended.send:
             self._live[row["process_id"]].flights.add(row["id"])
             written.send.append(InFlight(row))
@@ -321,8 +323,6 @@ class Worker:
         for row in intended.postponed:
             self._live[row["process_id"]].postponed += 1
             self._postponed.append(row)
-        for row in (*intended.queued, *(row for row, _ in intended.refused)):
-            runnable.setdefault(row["process_id"], self._live[row["process_id"]])
 
     def _room(self, connection: str, kind: str, verb: str, priority: int) -> int:
         return 0 if self._stopping else self._backlog.room(connection, kind, verb, priority)
@@ -456,7 +456,9 @@ class Worker:
         passing: bool,
         load: bool,
     ) -> None:
-        """The story at fault: its outcomes are recorded, and it is parked with a case, or tried later if it may pass."""
+        """The story at fault: its outcomes are recorded, and it is parked with a case, or tried later if it may
+        pass.
+        """
         log.error("a story was set aside", process=process_id, error=_words(error), passing=passing)
         try:
             await self._record_only(connection, process_id, flights, error, passing=passing, load=load)

@@ -107,7 +107,9 @@ class Writing:
         if turn.facts:
             await _columns(connection, statements.APPEND_FACTS, statements.FACTS, turn.facts)
         if turn.cases:
-            await _rows(connection, statements.REFRESH_CASES, [row for row in turn.cases if row["process_id"] is not None])
+            await _rows(
+                connection, statements.REFRESH_CASES, [row for row in turn.cases if row["process_id"] is not None]
+            )
             await _rows(connection, statements.OPEN_CASES, turn.cases)
         if turn.paused:
             await _rows(connection, statements.PAUSE_CONNECTIONS, turn.paused)

@@ -96,8 +96,8 @@ CREATE INDEX record_changed ON record (kind, changed_at DESC, id);
 
 -- Two names are the same customer's when only case, punctuation and the legal form differ.
 CREATE FUNCTION name_key(name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT regexp_replace(regexp_replace(lower(name),
-        '[^[:alnum:]]+(incorporated|inc|gmbh|kk|limited|ltd|llc|ag|plc|sa|bv|corporation|corp|company|co)[^[:alnum:]]*$', ''),
+    SELECT regexp_replace(regexp_replace(lower(name), '[^[:alnum:]]+'
+        '(incorporated|inc|gmbh|kk|limited|ltd|llc|ag|plc|sa|bv|corporation|corp|company|co)[^[:alnum:]]*$', ''),
         '[^[:alnum:]]+', '', 'g')
 $$;
 CREATE INDEX record_customer_name ON record (name_key(body ->> 'legal_name')) WHERE kind = 'customer';
@@ -127,7 +127,8 @@ CREATE TABLE ownership_conflict (
     seen_at     timestamptz NOT NULL DEFAULT now(),
     state       text NOT NULL DEFAULT 'open'
 );
-CREATE UNIQUE INDEX ownership_conflict_once ON ownership_conflict (kind, canonical_id, field, connection, md5(offered::text))
+CREATE UNIQUE INDEX ownership_conflict_once ON ownership_conflict (kind, canonical_id, field, connection,
+    md5(offered::text))
     WHERE state = 'open';
 
 CREATE TABLE crosswalk (
