@@ -40,6 +40,12 @@ TRANSLATIONS = """
 SELECT t, count(*) FROM record r, jsonb_array_elements_text(r.body -> 'translations') t
 WHERE r.kind = 'engagement' GROUP BY 1 ORDER BY 2 DESC
 """
+# Whether the platform has read the CRM to its end since then; before that, "nothing changed" says nothing.
+READ_SINCE = """
+SELECT count(*) = 2 FROM poll
+WHERE connection = 'salesforce' AND kind IN ('customer', 'deal') AND last_at > %(loaded_at)s AND failures = 0
+"""
+NOW = "SELECT clock_timestamp()"
 STALL_SECONDS = 120
 
 
@@ -87,17 +93,20 @@ def _progress(console: Console) -> Progress:
 
 
 async def _wait(house: House, progress: Progress, numbers: Sequence[str]) -> Mapping[str, int]:
-    """Until every won deal is a project or a case. Raises Unavailable when nothing moves any more."""
+    """Until the CRM was read and every won deal is a project or a case. Raises Unavailable when nothing moves."""
     won = len(numbers)
     task = progress.add_task("activate projects", total=won)
     last, moved = (-1, -1), time.monotonic()
+    async with house.pool.connection() as db:
+        loaded_at = await _first(db, NOW)
     while True:
         async with house.pool.connection() as db:
             row = await (await db.execute(SETTLED, {"numbers": numbers})).fetchone()
+            read = await _first(db, READ_SINCE, loaded_at=loaded_at)
         assert row is not None
         seen = dict(zip(("won", "started", "activated", "parked"), row, strict=True))
         progress.update(task, completed=seen["activated"] + seen["parked"])
-        if seen["won"] >= won and seen["activated"] + seen["parked"] >= seen["started"] >= won:
+        if read and seen["won"] >= won and seen["activated"] + seen["parked"] >= seen["started"] >= won:
             return seen
         now = (seen["won"], seen["activated"] + seen["parked"])
         if now != last:
@@ -135,14 +144,20 @@ async def _calls(house: House) -> dict[str, int]:
     return {name: int(count) for name, count in rows}
 
 
+async def _first(db: Any, query: str, **parameters: Any) -> Any:
+    """The first value of the first row."""
+    row = await (await db.execute(query, parameters)).fetchone()
+    return row[0]
+
+
 async def _duplicates(db: Any) -> int:
     """Objects that one system holds twice for one canonical object; counted by the effects that created them."""
-    cursor = await db.execute(
+    count = await _first(
+        db,
         "SELECT count(*) FROM (SELECT 1 FROM effect WHERE state = 2 AND vendor_id IS NOT NULL "
-        "GROUP BY connection, kind, canonical_id HAVING count(DISTINCT vendor_id) > 1) twice"
+        "GROUP BY connection, kind, canonical_id HAVING count(DISTINCT vendor_id) > 1) twice",
     )
-    row = await cursor.fetchone()
-    return int(row[0])
+    return int(count)
 
 
 def _show(console: Console, result: Mapping[str, Any]) -> None:
