@@ -54,7 +54,7 @@ OURSELVES = "accord"
 
 
 class PolicyMissing(UsageError):
-    """A policy is not declared; declare it with `accord policy`."""
+    """A policy is not declared; `accord demo` and `accord import` declare one for trials."""
 
 
 Entries = Sequence[tuple[str, tuple[Any, ...], tuple[Any, ...]]]
