@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -152,17 +153,16 @@ class Backlog:
             self._most_urgent[lane.connection] = min(known, lane.priority)
         return sorted(lanes, key=lambda lane: (lane.priority, lane.oldest))
 
-    async def claim(self, connection: Connection) -> list[InFlight]:
-        """Take effects from the waiting list, by priority and age, as far as there is room for them."""
+    async def claim(self, connection: Connection, promised: Sequence[InFlight]) -> list[InFlight]:
+        """Take effects from the waiting list, by priority and age, as far as there is room beside those `promised`."""
         taken: list[InFlight] = []
-        room: dict[str, int] = {}
+        used = Counter(flight.row["connection"] for flight in promised)
         for lane in await self.look(connection):
             name = lane.connection
-            used = room.get(name, 0)
-            free = self._dispatcher.room(name, lane.kind, lane.verb) - used
+            free = self._dispatcher.room(name, lane.kind, lane.verb) - used[name]
             if free > 0:
                 flights = await self._take(connection, lane, min(free, 1000))
-                room[name] = used + len(flights)
+                used[name] += len(flights)
                 taken.extend(flights)
         return taken
 

@@ -6,6 +6,7 @@ is a history.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,13 +135,16 @@ def _split_same_object(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 
 
 def _take_room(rows: list[Row], room: Room) -> None:
-    left: dict[tuple[str, str, str, int], int] = {}
+    """The most urgent first; what one lane takes of a connection's room the others do not get."""
+    rooms: dict[tuple[str, str, str, int], int] = {}
+    taken: Counter[str] = Counter()
     for row in sorted(rows, key=lambda each: (each["priority"], each["id"])):
-        lane = (row["connection"], row["kind"], row["verb"], row["priority"])
-        if lane not in left:
-            left[lane] = room(*lane)
-        row["state"] = _SENDING if left[lane] > 0 else _WAITING
-        left[lane] -= 1
+        connection = row["connection"]
+        lane = (connection, row["kind"], row["verb"], row["priority"])
+        if lane not in rooms:
+            rooms[lane] = room(*lane)
+        row["state"] = _SENDING if taken[connection] < rooms[lane] else _WAITING
+        taken[connection] += row["state"] == _SENDING
 
 
 async def _write_again(connection: Connection, rows: list[Row], result: Intended) -> None:

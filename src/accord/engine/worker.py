@@ -199,7 +199,7 @@ class Worker:
         await self._advance(connection, turning, runnable)
         await self._intend(connection, turning, runnable, written)
         if waiting:
-            written.send.extend(await self._backlog.claim(connection))
+            written.send.extend(await self._backlog.claim(connection, written.send))
         await self._learn_ids(connection, written.send)
         self._release(turning, runnable, written)
         written.worked = bool(flights or runnable or written.send or turn)
