@@ -62,15 +62,17 @@ async def load(
     *,
     defaults: Defaults | None = None,
     overwrite: bool = False,
+    at_once: int = LANES,
     on_progress: Callable[[int], object] = _untold,
     wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> LoadReport:
     """Make Salesforce hold the pipeline. `on_progress` is told how many opportunities are done.
 
+    `at_once` calls are under way at a time; with one, a fresh org gives the same records the same ids.
     `overwrite` replaces also what a person has changed in Salesforce since the load. Raises CallRefused or
     Unavailable when Salesforce refuses a whole call; what was written by then stays and is not written again.
     """
-    loading = _Loading(crm, wait, overwrite=overwrite)
+    loading = _Loading(crm, wait, overwrite=overwrite, at_once=at_once)
     given = defaults or Defaults()
     owners = await loading.users(pipeline, given)
     await loading.accounts(pipeline)
@@ -85,10 +87,11 @@ async def load(
 class _Loading:
     """One load under way."""
 
-    def __init__(self, crm: Crm, wait: Callable[[float], Awaitable[None]], *, overwrite: bool) -> None:
+    def __init__(self, crm: Crm, wait: Callable[[float], Awaitable[None]], *, overwrite: bool, at_once: int) -> None:
         self._crm = crm
         self._wait = wait
         self._overwrite = overwrite
+        self._at_once = at_once
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
         self.rejections: list[Rejection] = []
 
@@ -208,7 +211,8 @@ class _Loading:
     ) -> dict[str, Result]:
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._lane(object_name, lane, told)) for lane in lanes(wanted, LANES)]
+                parts = lanes(wanted, self._at_once)
+                tasks = [group.create_task(self._lane(object_name, lane, told)) for lane in parts]
         except ExceptionGroup as failed:
             # What ended one lane ended them all, and is what the caller can understand.
             raise failed.exceptions[0] from failed
