@@ -132,7 +132,7 @@ class Dispatcher:
     def _worth_waiting(self, key: Lane, queued: int, size: int) -> bool:
         """Whether a batch call that is not full had better wait a little: only while much is coming in."""
         # Only stories at work that are not in this lane already can add to it; one alone never waits for itself.
-        if queued >= size or key[4] or self._stories() - queued < size * BUSY:
+        if queued >= size or key[4] or self._stories() <= 1:
             return False
         arrivals = self._arrivals.get(key)
         if arrivals is None:
