@@ -135,8 +135,8 @@ class Known:
                     " ON CONFLICT DO NOTHING"
                 )
                 await connection.execute(
-                    "INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount, cause,"
-                    " posted_at) VALUES ('unbalanced', 'i', 'e', 'US', 'USD', 'wip', 1, 'c', now())"
+                    "INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount,"
+                    " cause, posted_at) VALUES ('unbalanced', 'i', 'e', 'US', 'USD', 'wip', 1, 'c', now())"
                 )
             self.posted.append(name)
 

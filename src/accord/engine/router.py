@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accord.engine import eventlog, statements
+from accord.engine.casework import case_row
 from accord.engine.eventlog import Logged
 from accord.engine.identities import Identities
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.engine.story import Process
 from accord.model.events import Fact
+from accord.model.problem import Problem
 
 CONSUMER = "router"
 
@@ -49,21 +51,39 @@ FROM watching w WHERE o.process_id = w.process_id
 def starts(
     processes: Mapping[str, Process], facts: Sequence[Fact], correlations: Sequence[str | None]
 ) -> list[dict[str, Any]]:
-    """The stories these facts start, as rows without ids. Pure."""
+    """The stories these facts start, as rows without ids. Pure. Raises what a process does at an odd fact."""
     return [
-        {
-            "name": process.name,
-            "version": process.version,
-            "one_per": process.one_per(fact),
-            "subject": process.subject(fact),
-            "correlation": correlation,
-            "trigger": _plain(fact),
-            "priority": process.priority,
-        }
+        _start(process, fact, correlation)
         for fact, correlation in zip(facts, correlations, strict=True)
         for process in processes.values()
         if fact.type in process.starts_on
     ]
+
+
+def _start(process: Process, fact: Fact, correlation: str | None) -> dict[str, Any]:
+    return {
+        "name": process.name,
+        "version": process.version,
+        "one_per": process.one_per(fact),
+        "subject": process.subject(fact),
+        "correlation": correlation,
+        "trigger": _plain(fact),
+        "priority": process.priority,
+    }
+
+
+def _readable(processes: Mapping[str, Process], logged: Sequence[Logged]) -> tuple[list[dict[str, Any]], list[Any]]:
+    """The stories to start, and (process, fact, why) of those that cannot be started."""
+    rows, refused = [], []
+    for each in logged:
+        fact = _fact(each)
+        for process in processes.values():
+            if fact.type in process.starts_on:
+                try:
+                    rows.append(_start(process, fact, each.correlation))
+                except Exception as error:  # noqa: BLE001  (one fact must not hold up all that come after it)
+                    refused.append((process, fact, f"{type(error).__name__}: {error}"))
+    return rows, refused
 
 
 async def route(connection: Connection, processes: Mapping[str, Process], limit: int = 2000) -> int:
@@ -72,9 +92,9 @@ async def route(connection: Connection, processes: Mapping[str, Process], limit:
         logged = await eventlog.read_on(connection, CONSUMER, limit)
         if not logged:
             return 0
-        facts = [_fact(each) for each in logged]
-        rows = starts(processes, facts, [each.correlation for each in logged])
+        rows, refused = _readable(processes, logged)
         await start(connection, rows)
+        await _open_cases(connection, refused)
         waking = [{"type": each.type, "subject": each.subject} for each in logged]
         await connection.execute(WAKE_WAITERS, {"rows": as_json(waking)}, prepare=True)
         changed = sorted({each.subject for each in logged if not each.type.startswith(("effect.", "process."))})
@@ -94,6 +114,26 @@ async def start(connection: Connection, rows: list[dict[str, Any]]) -> list[int]
     numbered = [{"id": identities.take(), **row} for row in rows]
     cursor = await connection.execute(statements.START_PROCESSES, {"rows": as_json(numbered)}, prepare=True)
     return [row[0] for row in await cursor.fetchall()]
+
+
+async def _open_cases(connection: Connection, refused: Sequence[tuple[Process, Fact, str]]) -> None:
+    if not refused:
+        return
+    identities = Identities(connection)
+    await identities.ensure(len(refused))
+    cases = [
+        case_row(
+            id=identities.take(),
+            reason="fact_unreadable",
+            title=f"{process.title} could not be started by {fact.type}: {why}",
+            problems=(Problem("fact_unreadable", why, cure="Correct the source of the fact, or the process."),),
+            owner="integration engineer",
+            subject=fact.subject,
+            correlation=fact.correlation,
+        )
+        for process, fact, why in refused
+    ]
+    await connection.execute(statements.OPEN_CASES, {"rows": as_json(cases)})
 
 
 def _fact(logged: Logged) -> Fact:

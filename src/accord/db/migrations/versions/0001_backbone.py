@@ -398,6 +398,9 @@ CREATE UNIQUE INDEX business_case_subject ON business_case (subject, reason)
     WHERE state = 'open' AND process_id IS NULL AND inbox_id IS NULL AND subject IS NOT NULL;
 CREATE INDEX business_case_open ON business_case (opened_at, id) WHERE state = 'open';
 CREATE INDEX business_case_correlation ON business_case (correlation) WHERE correlation IS NOT NULL;
+-- Which parked stories watch a thing that changed.
+CREATE INDEX business_case_watch ON business_case USING gin ((question -> 'watch'))
+    WHERE state = 'open' AND process_id IS NOT NULL;
 CREATE INDEX business_case_subject_open ON business_case (subject) WHERE state = 'open';
 
 CREATE TABLE reference (

@@ -1,0 +1,133 @@
+"""One scenario a process: what is known before, the fact that starts it, and what happens while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from accord.demo.firm import FIRM
+from accord.model import events
+from accord.model.billing import Dispute, Invoice, InvoiceLine, Payment, PaymentFailure
+from accord.model.events import Fact
+from accord.model.identity import canonical_id
+from accord.model.money import Money
+from accord.model.plain import to_plain
+from tests.rules.firms import customer, deal
+
+AT = "2026-11-23T09:00:00+00:00"
+DAY = date(2026, 11, 23)
+MILESTONE = "MIL-Go-live"
+INVOICE = canonical_id("invoice", MILESTONE)
+GROSS = Money.of("1000.00", "USD")
+
+Known = list[tuple[str, str, dict[str, Any], str | None]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`before` are scenarios played first; `known(records)` what is kept then, given the records so far; `meanwhile`
+    facts told once the story waits; `answer` the option chosen once it asks."""
+
+    process: str
+    fact: Fact
+    before: tuple[str, ...] = ()
+    known: Callable[[Mapping[tuple[str, str], Any]], Known] = lambda records: []
+    meanwhile: tuple[Fact, ...] = ()
+    answer: str | None = None
+    policy: Mapping[str, Any] = field(default_factory=lambda: FIRM)
+
+
+def _fact(type: str, subject: str, **payload: Any) -> Fact:
+    return Fact(type, subject, AT, "test", payload, correlation="DEA-1")
+
+
+def _sold(records: Mapping[tuple[str, str], Any]) -> Known:
+    return [("customer", "CUS-1", to_plain(customer()), None), ("deal", "DEA-1", to_plain(deal()), "DEA-1")]
+
+
+def _redated(records: Mapping[tuple[str, str], Any]) -> Known:
+    first, *rest = deal().milestones
+    changed = deal(milestones=(replace(first, planned_on=date(2027, 2, 1)), *rest))
+    return [("deal", "DEA-1", to_plain(changed), "DEA-1")]
+
+
+def _renamed(records: Mapping[tuple[str, str], Any]) -> Known:
+    return [("customer", "CUS-1", to_plain(customer(legal_name="Northwind Holding AG")), None)]
+
+
+def _period(records: Mapping[tuple[str, str], Any]) -> Known:
+    schedule = next(id for kind, id in records if kind == "recurring_schedule")
+    net = Money.of("100.00", "USD")
+    lines = (InvoiceLine("", "Run", net, Money.zero("USD")),)
+    invoice = Invoice(
+        "INV-PERIOD", "CUS-1", "US", "USD", lines, net, Money.zero("USD"), net, "subscription", number="S-1", status="open", issued_on=DAY, due_on=DAY, subscription_id=schedule,
+    )  # fmt: skip
+    return [("invoice", "INV-PERIOD", to_plain(invoice), "DEA-1")]
+
+
+def _paid(records: Mapping[tuple[str, str], Any]) -> Known:
+    return [("payment", "PAY-1", to_plain(Payment("PAY-1", INVOICE, Money.of("400.00", "USD"), DAY)), "DEA-1")]
+
+
+def _failed(records: Mapping[tuple[str, str], Any]) -> Known:
+    failure = PaymentFailure("FAI-1", INVOICE, GROSS, DAY, "insufficient funds")
+    return [("payment_failure", "FAI-1", to_plain(failure), "DEA-1")]
+
+
+def _disputed(records: Mapping[tuple[str, str], Any]) -> Known:
+    return [("dispute", "DIS-1", to_plain(Dispute("DIS-1", INVOICE, GROSS, "late", "open", DAY)), "DEA-1")]
+
+
+_BILLED = ("quote_to_project", "milestone_to_bill")
+
+SCENARIOS: dict[str, Scenario] = {
+    "quote_to_project": Scenario("quote_to_project", _fact(events.DEAL_WON, "DEA-1"), known=_sold),
+    "contract_change": Scenario(
+        "contract_change",
+        _fact(events.DEAL_CHANGED, "DEA-1", record_version=2),
+        before=("quote_to_project",),
+        known=_redated,
+    ),
+    "contract_change, reopened": Scenario(
+        "contract_change",
+        _fact(events.DEAL_REOPENED, "DEA-1", record_version=2),
+        before=("quote_to_project",),
+        answer="bill on",
+    ),
+    "customer_master": Scenario(
+        "customer_master",
+        _fact(events.CUSTOMER_CHANGED, "CUS-1", record_version=2),
+        before=("quote_to_project",),
+        known=_renamed,
+    ),
+    "milestone_to_bill": Scenario(
+        "milestone_to_bill", _fact(events.MILESTONE_APPROVED, MILESTONE), before=("quote_to_project",)
+    ),
+    "milestone_withdrawn": Scenario(
+        "milestone_withdrawn",
+        _fact(events.MILESTONE_UNAPPROVED, MILESTONE, record_version=2),
+        before=_BILLED,
+        answer="keep",
+    ),
+    "recurring_to_bill": Scenario(
+        "recurring_to_bill",
+        _fact(events.SUBSCRIPTION_PERIOD_CLOSED, "INV-PERIOD"),
+        before=("quote_to_project",),
+        known=_period,
+    ),
+    "invoice_to_cash": Scenario(
+        "invoice_to_cash", _fact(events.PAYMENT_RECEIVED, "PAY-1", invoice_id=INVOICE), before=_BILLED, known=_paid
+    ),
+    "payment_failure": Scenario(
+        "payment_failure", _fact(events.PAYMENT_FAILED, "FAI-1", invoice_id=INVOICE), before=_BILLED, known=_failed
+    ),
+    "dispute": Scenario(
+        "dispute",
+        _fact(events.DISPUTE_OPENED, "DIS-1", invoice_id=INVOICE),
+        before=_BILLED,
+        known=_disputed,
+        meanwhile=(_fact(events.DISPUTE_CLOSED, "DIS-1", status="won"),),
+    ),
+}
