@@ -62,7 +62,8 @@ def _period(records: Mapping[tuple[str, str], Any]) -> Known:
     net = Money.of("100.00", "USD")
     lines = (InvoiceLine("", "Run", net, Money.zero("USD")),)
     invoice = Invoice(
-        "INV-PERIOD", "CUS-1", "US", "USD", lines, net, Money.zero("USD"), net, "subscription", number="S-1", status="open", issued_on=DAY, due_on=DAY, subscription_id=schedule,
+        "INV-PERIOD", "CUS-1", "US", "USD", lines, net, Money.zero("USD"), net, "subscription",
+        number="S-1", status="open", issued_on=DAY, due_on=DAY, subscription_id=schedule,
     )  # fmt: skip
     return [("invoice", "INV-PERIOD", to_plain(invoice), "DEA-1")]
 
