@@ -121,7 +121,8 @@ class Worker:
         while not (self._stopping and not self._live and not self._dispatcher.running()):
             await self._tick(connection)
             worked = await self._turn(connection)
-            self._dispatcher.pump()
+            if not self._stopping:  # what is queued when it stops is handed back by the next turn, not sent
+                self._dispatcher.pump()
             if not worked:
                 await self._rest()
         await self._dispatcher.drain()
