@@ -27,7 +27,7 @@ from accord.engine.claiming import Backlog, Claimed
 from accord.engine.dispatcher import Dispatcher, InFlight
 from accord.engine.identities import Identities
 from accord.engine.intents import Intended, as_json, write_intents
-from accord.engine.lease import LEASE_SECONDS, Fenced, Lease
+from accord.engine.lease import Fenced, Lease
 from accord.engine.outcomes import Committed, Rejected
 from accord.engine.shell import Connection, Knowledge, Vendors
 from accord.engine.story import Process
@@ -107,26 +107,16 @@ class Worker:
         gc.set_threshold(100_000, 20, 100)
         connection: AsyncConnection[Any] = await self._connect()
         async with connection:
-            # A worker that stands still in a transaction must not keep the others from fencing it.
-            await connection.execute(f"SET idle_in_transaction_session_timeout = {LEASE_SECONDS * 1000:.0f}")
-            try:
-                await self._work(connection)
-            except psycopg.Error as error:
-                if connection.closed and not isinstance(error, psycopg.OperationalError):
-                    raise psycopg.OperationalError(f"the database ended the connection: {_words(error)}") from error
-                raise
-
-    async def _work(self, connection: Connection) -> None:
-        self._ids = Identities(connection)
-        while not (self._stopping and not self._live and not self._dispatcher.running()):
-            await self._tick(connection)
-            worked = await self._turn(connection)
-            if not self._stopping:  # what is queued when it stops is handed back by the next turn, not sent
-                self._dispatcher.pump()
-            if not worked:
-                await self._rest()
-        await self._dispatcher.drain()
-        await self._turn(connection)
+            self._ids = Identities(connection)
+            while not (self._stopping and not self._live and not self._dispatcher.running()):
+                await self._tick(connection)
+                worked = await self._turn(connection)
+                if not self._stopping:  # what is queued when it stops is handed back by the next turn, not sent
+                    self._dispatcher.pump()
+                if not worked:
+                    await self._rest()
+            await self._dispatcher.drain()
+            await self._turn(connection)
 
     async def _rest(self) -> None:
         if self._dispatcher.done:
