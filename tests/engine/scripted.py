@@ -292,11 +292,13 @@ class Workshop:
         return await self.all("SELECT canonical_id, state FROM effect WHERE process_id = %s ORDER BY id", process_id)
 
     async def fence(self, running: Running) -> None:
-        """Make a worker look silent, and take its work over."""
-        await self.db.execute(
-            "UPDATE worker_heartbeat SET at = at - interval '1 hour' WHERE worker_id = %s", [running.lease.worker_id]
-        )
-        await lease.take_over(self.db)
+        """Make a worker look silent, and take its work over, with no heartbeat in between."""
+        async with self.db.transaction():
+            await self.db.execute(
+                "UPDATE worker_heartbeat SET at = at - interval '1 hour' WHERE worker_id = %s",
+                [running.lease.worker_id],
+            )
+            await lease.take_over(self.db)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """A worker's lease on its work: a heartbeat from a thread of its own, a deadline it knows without asking, and the
 take-over of workers that fell silent.
 
-Take-over fences first (the fence row is locked by every transaction that writes, so it waits for one under way), and
+Take-over fences first (the fence row is locked by every transaction that writes; one that stands still is ended), and
 only then, in a second statement, marks what was being sent as unknown and frees the stories.
 """
 
@@ -97,7 +97,16 @@ class Lease:
 
 
 async def take_over(connection: Connection, *, lease_seconds: float = LEASE_SECONDS) -> int:
-    """Fence every silent worker and free its work; the number of stories freed."""
+    """Fence every silent worker and free its work; the number of stories freed.
+
+    A transaction that a silent worker left open is ended first: it holds the fence, and a stopped process would hold
+    it for ever. What it was writing is rolled back, so that its calls under way become unknown and are probed.
+    """
+    cursor = await connection.execute(statements.SILENT_WORKERS, {"lease": lease_seconds})
+    silent = [row[0] for row in await cursor.fetchall()]
+    if not silent:
+        return 0
+    await connection.execute(statements.END_TRANSACTIONS, {"workers": silent})
     async with connection.transaction():
         cursor = await connection.execute(statements.FENCE_DEAD, {"lease": lease_seconds})
         workers = [row[0] for row in await cursor.fetchall()]

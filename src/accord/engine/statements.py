@@ -11,8 +11,12 @@ from __future__ import annotations
 
 from accord.engine.columns import Columns
 
-# The worker proves that nobody took its work away; first in every transaction that writes.
-HOLD_FENCE = "SELECT hold_fence(%(worker)s)"
+# The worker proves that nobody took its work away; first in every transaction that writes. The advisory lock shows the
+# others which session holds the fence, should it stand still in the middle.
+FENCE_LOCK = 7_302_281
+HOLD_FENCE = f"""
+SELECT pg_advisory_xact_lock_shared({FENCE_LOCK}, (%(worker)s %% 2147483647)::integer), hold_fence(%(worker)s)
+"""
 
 # Ready processes by business priority; of one subject only the oldest unfinished. A transaction of its own that need
 # not
@@ -397,6 +401,17 @@ WITH w AS (INSERT INTO worker (id, host, pid, version) VALUES (%(id)s, %(host)s,
 INSERT INTO worker_heartbeat (worker_id, at) VALUES (%(id)s, clock_timestamp())
 """
 BEAT = "UPDATE worker_heartbeat SET at = clock_timestamp() WHERE worker_id = %(worker)s"
+SILENT_WORKERS = """
+SELECT worker_id FROM worker_heartbeat WHERE at < clock_timestamp() - make_interval(secs => %(lease)s)
+"""
+# A silent worker's transaction would keep the fence locked for as long as its process stands still: between two
+# statements of a pipeline no time limit of PostgreSQL's before 17 ends it.
+END_TRANSACTIONS = f"""
+SELECT pg_terminate_backend(l.pid) FROM pg_locks l
+WHERE l.locktype = 'advisory' AND l.classid = {FENCE_LOCK} AND l.objsubid = 2
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.objid IN (SELECT (x %% 2147483647)::oid FROM unnest(%(workers)s::bigint[]) x)
+"""
 FENCE_DEAD = """
 UPDATE worker_fence f SET fenced_at = clock_timestamp() FROM worker_heartbeat h
 WHERE h.worker_id = f.worker_id AND f.fenced_at IS NULL

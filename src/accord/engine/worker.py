@@ -107,16 +107,24 @@ class Worker:
         gc.set_threshold(100_000, 20, 100)
         connection: AsyncConnection[Any] = await self._connect()
         async with connection:
-            self._ids = Identities(connection)
-            while not (self._stopping and not self._live and not self._dispatcher.running()):
-                await self._tick(connection)
-                worked = await self._turn(connection)
-                if not self._stopping:  # what is queued when it stops is handed back by the next turn, not sent
-                    self._dispatcher.pump()
-                if not worked:
-                    await self._rest()
-            await self._dispatcher.drain()
-            await self._turn(connection)
+            try:
+                await self._work(connection)
+            except psycopg.Error as error:
+                if connection.closed and not isinstance(error, psycopg.OperationalError):
+                    raise psycopg.OperationalError(f"the database ended the connection: {_words(error)}") from error
+                raise
+
+    async def _work(self, connection: Connection) -> None:
+        self._ids = Identities(connection)
+        while not (self._stopping and not self._live and not self._dispatcher.running()):
+            await self._tick(connection)
+            worked = await self._turn(connection)
+            if not self._stopping:  # what is queued when it stops is handed back by the next turn, not sent
+                self._dispatcher.pump()
+            if not worked:
+                await self._rest()
+        await self._dispatcher.drain()
+        await self._turn(connection)
 
     async def _rest(self) -> None:
         if self._dispatcher.done:
