@@ -8,6 +8,7 @@ characters differ; a value that has any is written out by hand.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -23,15 +24,17 @@ class Columns:
 
     def __init__(self, **types: str) -> None:
         self._types = types
+        self._values = itemgetter(*types)
         arrays = ", ".join(f"%({name})s::{'text' if kind == 'text[]' else kind}[]" for name, kind in types.items())
         self.source = f"unnest({arrays}) AS x ({', '.join(types)})"
 
     def of(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """The parameters that carry these rows. Raises TypeError for a value that has no plain form."""
-        return {name: _array(kind, [row[name] for row in rows]) for name, kind in self._types.items()}
+        columns = list(zip(*map(self._values, rows), strict=True)) or [()] * len(self._types)
+        return {name: _array(kind, values) for (name, kind), values in zip(self._types.items(), columns, strict=True)}
 
 
-def _array(kind: str, values: list[Any]) -> str:
+def _array(kind: str, values: Sequence[Any]) -> str:
     if kind == "jsonb":
         # JSON within JSON: its control characters are escaped twice, which is what PostgreSQL wants.
         values = [None if value is None else _json(value) for value in values]

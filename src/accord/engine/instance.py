@@ -53,7 +53,7 @@ class Instance:
         self.result: Any = None
         self._coroutine: Any = process.story(trigger)
         self._repeats: dict[str, int] = {}
-        self._step: tuple[tuple[str, Command[Any]], ...] = ()
+        self._step: list[tuple[str, Command[Any]]] = []
         self._many = False
 
     def resolve(self, key: str, value: Any) -> None:
@@ -72,21 +72,31 @@ class Instance:
             except Exception as error:
                 raise StoryBroken(f"{self.process.name}: {type(error).__name__}: {error}") from error
             self._many = isinstance(command, Together)
-            commands = command.commands if isinstance(command, Together) else (command,)
-            self._step = tuple((self._key_of(each), each) for each in commands)
-            self.asked.update(key for key, _ in self._step)
-            self.awaiting = {key: each for key, each in self._step if key not in self.journal}
+            if self._many:
+                self._step = [(self._key_of(each), each) for each in command.commands]
+                self.asked.update([key for key, _ in self._step])
+                self.awaiting = {key: each for key, each in self._step if key not in self.journal}
+            else:
+                self._ask_one(command)
         return self.awaiting
+
+    def _ask_one(self, command: Command[Any]) -> None:
+        key = self._key_of(command)
+        self._step = [(key, command)]
+        self.asked.add(key)
+        if key not in self.journal:
+            self.awaiting = {key: command}
 
     def close(self) -> None:
         """Let go of the coroutine; the journal is what counts."""
         self._coroutine.close()
 
     def _outcome(self) -> Any:
-        outcomes = tuple(each.decode(self.journal[key]) for key, each in self._step)
         if self._many:
-            return outcomes
-        return outcomes[0] if outcomes else None
+            return tuple(each.decode(self.journal[key]) for key, each in self._step)
+        for key, each in self._step:
+            return each.decode(self.journal[key])
+        return None
 
     def _key_of(self, command: Command[Any]) -> str:
         key = command.key

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Write:
-    """One write to one system. `body` is the plain form of the canonical object.
+    """One write to one system (not frozen, as `Effect` is not). `body` is the plain form of the canonical object.
 
     `key` is the business key, never reused for another write: seed vendor idempotency keys from it.
     `vendor_ids` maps each canonical id the body links to onto the id this system knows it by; `vendor_id` is the

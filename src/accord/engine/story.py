@@ -58,9 +58,10 @@ class Done:
     skipped: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Effect(Command[Done]):
-    """One write to the system that plays `role` for `entity`.
+    """One write to the system that plays `role` for `entity`. Not frozen, because that would make it four times as
+    slow to make; nobody changes one.
 
     The engine keys it by (connection, kind, canonical id, verb, version). `once` says that the version does not
     count: the thing can be done a single time (an invoice is issued once), and doing it again with other content is

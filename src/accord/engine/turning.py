@@ -30,6 +30,7 @@ from accord.engine.story import (
 from accord.engine.turn import Turn
 from accord.model.problem import Problem
 
+_READINGS = (Read, ReadRelated, ReadPolicy)
 OUTAGE_DELAY_SECONDS = 2.0  # the breaker keeps all but a trial from being sent, so waiting effects stay near the door
 MAX_ATTEMPTS = 20  # with the waits of `retry_delay` about two hours; longer outages are carried by the breaker
 
@@ -109,7 +110,7 @@ class Turning:
                 return []
             readings: list[tuple[Live, str, Reading]] = []
             for key, command in list(awaiting.items()):
-                if isinstance(command, Read | ReadRelated | ReadPolicy):
+                if isinstance(command, _READINGS):
                     readings.append((live, key, command))
                 else:
                     self._perform(live, key, command)

@@ -37,13 +37,14 @@ from accord.engine.writing import Writing, Written
 
 log = structlog.get_logger()
 READY_CHANNEL = "accord_ready"
+COLLECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How much a worker takes on at once, and how often it looks without being woken."""
 
-    claim: int = 500
+    claim: int = 1000
     in_memory: int = 2000
     poll_seconds: float = 0.2
     timers_seconds: float = 0.1
@@ -87,7 +88,7 @@ class Worker:
         self._dispatcher.vendor_ids = self._known_ids
         self._backlog = Backlog(self._dispatcher, lease.worker_id)
         self._writing = Writing(lease.worker_id, knowledge)
-        self._last_timers = self._last_look = self._last_waiting = 0.0
+        self._last_timers = self._last_look = self._last_waiting = self._last_collected = 0.0
         self.turns = 0
         self.finished = 0
 
@@ -103,8 +104,9 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped. Raises Fenced or psycopg's ObjectNotInPrerequisiteState when its work was taken over."""
-        # Rows and journals hold no cycles, and there are many of them: looking through them costs a fifth of a worker.
-        gc.set_threshold(100_000, 20, 100)
+        # Rows and journals hold no cycles, and there are many of them: looking through them again and again costs a
+        # fifth of a worker. What does hold some is looked for now and then instead.
+        gc.disable()
         connection: AsyncConnection[Any] = await self._connect()
         async with connection:
             try:
@@ -127,9 +129,9 @@ class Worker:
         await self._turn(connection)
 
     async def _rest(self) -> None:
-        if self._dispatcher.done:
-            return
         self._woken.clear()
+        if self._dispatcher.done or (self._look and len(self._live) < self._pace.in_memory):
+            return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), min(self._pace.poll_seconds, self._pace.timers_seconds))
 
@@ -138,6 +140,9 @@ class Worker:
         if self._lease.is_lost:
             raise Fenced("the lease ran out and the work was taken over")
         moment = time.monotonic()
+        if moment - self._last_collected > COLLECT_SECONDS:
+            self._last_collected = moment
+            gc.collect()
         if moment - self._last_look > self._pace.poll_seconds:
             self._last_look = moment
             self._look = True
@@ -178,8 +183,9 @@ class Worker:
         limit = min(self._pace.claim, self._pace.in_memory - len(self._live))
         if not self._look or self._stopping or limit <= 0:
             return []
+        self._look = False  # before the look: who wakes us during it is heard
         claimed = await claiming.claim(connection, self._lease.worker_id, self._processes, limit, self._now())
-        self._look = len(claimed) == limit
+        self._look |= len(claimed) == limit
         return claimed
 
     def _look_at_waiting(self) -> bool:

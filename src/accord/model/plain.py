@@ -23,8 +23,13 @@ class NotReadable(ValueError):
     """A plain value does not fit the object it should become; the message names the field."""
 
 
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+
+
 def to_plain(value: Any) -> Any:
     """The JSON-ready form of a canonical object or value."""
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, str | bool | int):
@@ -35,11 +40,15 @@ def to_plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        plain = {}
+        for name in _field_names(type(value)):
+            item = getattr(value, name)
+            if item is not None:
+                plain[name] = item if type(item) in _AS_THEY_ARE else to_plain(item)
+        return plain
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        named = ((each, getattr(value, each)) for each in _field_names(type(value)))
-        return {name: to_plain(item) for name, item in named if item is not None}
     raise TypeError(f"{type(value).__name__} has no plain form")
 
 
