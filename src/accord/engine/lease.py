@@ -80,20 +80,23 @@ class Lease:
 
     def _beat(self) -> None:
         connection: psycopg.Connection[Any] | None = None
-        while not self._ended.wait(BEAT_SECONDS):
-            started = self._clock()
-            try:
-                if connection is None or connection.closed:
-                    connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2)
-                if connection.execute(statements.BEAT, {"worker": self.worker_id}).rowcount != 1:
-                    self._lost = True
-                    return
-                self._deadline = started + LEASE_SECONDS
-            except psycopg.Error as error:
-                log.warning("heartbeat failed", error=type(error).__name__)
-                connection = None
-        if connection is not None:
-            connection.close()
+        try:
+            while not self._ended.wait(BEAT_SECONDS):
+                started = self._clock()
+                try:
+                    if connection is None or connection.closed:
+                        connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2)
+                    if connection.execute(statements.BEAT, {"worker": self.worker_id}).rowcount != 1:
+                        self._lost = True
+                        return
+                    self._deadline = started + LEASE_SECONDS
+                except psycopg.Error as error:
+                    log.warning("heartbeat failed", error=type(error).__name__)
+                    if connection is not None:
+                        connection.close()
+        finally:
+            if connection is not None:
+                connection.close()
 
 
 async def take_over(connection: Connection, *, lease_seconds: float = LEASE_SECONDS) -> int:
