@@ -312,6 +312,7 @@ def test_a_flag_is_read_in_any_style(value: Any, *, reads: bool) -> None:
 def test_an_unknown_choice_is_a_problem_unless_there_is_another_word_for_it() -> None:
     choices = {"Open": "open", "Reopened": "open", "Closed": "closed"}
     assert read(choice("s", "S", choices), S="Lost") == (None, ["'Lost' is none of Open, Reopened, Closed"])
+    assert read(choice("s", "S", choices), S=Decimal("sNaN")) == (None, ["sNaN is none of Open, Reopened, Closed"])
     assert read(choice("s", "S", choices, otherwise="closed"), S="Lost") == ("closed", [])
     assert written(choice("s", "S", choices), "open") == ("Open", [])
 

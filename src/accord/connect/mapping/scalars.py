@@ -150,7 +150,7 @@ class Choice(Scalar):
     type = "choice"
 
     def decode(self, value: Any) -> str:
-        found = self.choices.get(value) if not isinstance(value, dict | list) else None
+        found = self.choices.get(value) if isinstance(value, str | int) else None
         found = found if found is not None else self.otherwise
         if found is None:
             raise Unfit(f"{shown(value)} is none of {', '.join(map(str, self.choices))}")
