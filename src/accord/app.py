@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,9 +18,10 @@ from accord.connect import registry
 from accord.connect.budgeted import BudgetedSlots, rates_of
 from accord.connect.polling import Polling, enter_polls
 from accord.connect.session import CallRecord
-from accord.connect.store import load_connections
+from accord.connect.store import Connection, load_connections
 from accord.connect.switchboard import Line, LocalBudget, Switchboard
 from accord.connect.translation import Translation
+from accord.connect.transport import Wire
 from accord.connect.vault import Vault, open_vault
 from accord.db import documents
 from accord.db.address import url as database_url
@@ -28,6 +30,7 @@ from accord.db.pool import Pool, open_pool, transaction
 from accord.engine import eventlog, lease, router
 from accord.engine.budget import TICK_SECONDS, Budget, tick_all
 from accord.engine.lease import Lease
+from accord.engine.story import Process
 from accord.engine.worker import Pace, Worker
 from accord.ledger import postings
 from accord.processes import PROCESSES
@@ -37,8 +40,7 @@ from accord.settings import Settings
 log = structlog.get_logger()
 
 ENGINE_SESSION = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
-SEAL_SECONDS = 10.0
-REFRESH_SECONDS = 0.5
+CHANNELS = ("accord_ready", "accord_facts", "accord_inbox")
 RACES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 
 COUNT_CALLS = """
@@ -64,6 +66,61 @@ class House:
     pool: Pool
     vault: Vault
     now: Callable[[], datetime] = utc_now
+
+
+class Outside:
+    """What a worker has of the outside beside the house: sessions of its own, notices, a heart, a clock, the way to the
+    vendors. The deterministic simulation puts its own in its place."""
+
+    monotonic: Callable[[], float] = staticmethod(time.monotonic)
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def connect(self) -> Any:
+        """An open session with the engine's settings."""
+        connection = await psycopg.AsyncConnection.connect(
+            self._house.url, autocommit=True, application_name="accord worker"
+        )
+        await prepare_session(connection)
+        return connection
+
+    async def register(self, db: Any) -> Lease:
+        """A new lease whose heart beats."""
+        return await Lease.register(db, self._house.url)
+
+    async def notices(self) -> AsyncIterator[str]:
+        """The names of the channels on which something was said, as it is said."""
+        connection = await self.connect()
+        async with connection:
+            for channel in CHANNELS:
+                await connection.execute(f"LISTEN {channel}")
+            async for notice in connection.notifies():
+                yield notice.channel
+
+    def wire(self, connection: Connection) -> Wire | None:  # noqa: ARG002  (HTTPS is the same for all)
+        """What calls to this connection go over; None is HTTPS."""
+        return None
+
+
+async def prepare_session(connection: Any) -> None:
+    """Give a session the engine's settings and its way with JSON."""
+    documents.adopt(connection)
+    for name, value in {**ENGINE_SESSION, "timezone": "UTC"}.items():
+        await connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """How often the loops of a worker look without being woken, in seconds."""
+
+    routing: float = 0.1
+    polls: float = 0.25
+    pushes: float = 0.25
+    take_over: float = lease.LOOK_SECONDS
+    budgets: float = TICK_SECONDS
+    housekeeping: float = 0.5
+    sealing: float = 10.0
 
 
 @contextlib.asynccontextmanager
@@ -112,21 +169,33 @@ async def open_switchboard(
     may_send: Callable[[], bool] = lambda: True,
     on_call: Callable[[CallRecord], None] | None = None,
     worker_id: int | None = None,
+    outside: Outside | None = None,
 ) -> Switchboard:
     """Open a session for every stored connection; one whose credentials are missing is left out with a warning.
 
     A worker (`worker_id`) shares the vendors' limits with the other workers; anybody else makes single calls.
     """
     switchboard = Switchboard()
+    outside = outside or Outside(house)
     async with house.pool.connection() as db:
         stored = await load_connections(db, house.vault)
         for connection in stored.values():
             table = registry.connector(connection.vendor)
             rates = rates_of(table.limits, connection.config)
-            share = LocalBudget() if worker_id is None else BudgetedSlots(Budget(connection.name, rates, worker_id))
+            share = (
+                LocalBudget()
+                if worker_id is None
+                else BudgetedSlots(Budget(connection.name, rates, worker_id, monotonic=outside.monotonic))
+            )
             try:
                 session = registry.open_session(
-                    connection, now=house.now, table=table, slots=share, may_send=may_send, on_call=on_call
+                    connection,
+                    now=house.now,
+                    table=table,
+                    slots=share,
+                    may_send=may_send,
+                    on_call=on_call,
+                    wire=outside.wire(connection),
                 )
             except registry.CredentialMissing as error:
                 log.warning("connection not opened", connection=connection.name, reason=str(error))
@@ -149,8 +218,22 @@ async def until_first_ends(tasks: Sequence[asyncio.Task[None]]) -> None:
 class WorkerProcess:
     """One `accord worker`: stories, polls, pushes, routing, take-over and housekeeping, until stopped."""
 
-    def __init__(self, house: House, *, pace: Pace | None = None, poll_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        house: House,
+        *,
+        pace: Pace | None = None,
+        poll_seconds: float | None = None,
+        outside: Outside | None = None,
+        cadence: Cadence | None = None,
+        processes: Mapping[str, Process] = PROCESSES,
+        seed: int | None = None,
+    ) -> None:
         self._house = house
+        self._outside = outside or Outside(house)
+        self._cadence = cadence or Cadence()
+        self._processes = processes
+        self._seed = seed
         self._pace = pace
         self._poll_seconds = poll_seconds
         self._stopping = asyncio.Event()
@@ -175,25 +258,35 @@ class WorkerProcess:
                     await asyncio.wait_for(self._stopping.wait(), 1.0)
 
     async def _live(self) -> None:
-        house = self._house
+        house, outside, every = self._house, self._outside, self._cadence
         async with house.pool.connection() as db:
-            held = await Lease.register(db, house.url)
+            held = await outside.register(db)
         calls = CallCounter()
-        switchboard = await open_switchboard(house, may_send=held.holds, on_call=calls, worker_id=held.worker_id)
+        switchboard = await open_switchboard(
+            house, may_send=held.holds, on_call=calls, worker_id=held.worker_id, outside=outside
+        )
         async with transaction(house.pool) as db:
             await enter_polls(db, switchboard, self._poll_seconds)
         self.worker = Worker(
-            self._connect, PROCESSES, switchboard, Records(postings.write), lease=held, pace=self._pace, now=house.now
+            outside.connect,
+            self._processes,
+            switchboard,
+            Records(postings.write),
+            lease=held,
+            pace=self._pace,
+            now=house.now,
+            monotonic=outside.monotonic,
+            seed=self._seed,
         )
-        translation = Translation(house.pool, switchboard, house.now)
-        polling = Polling(house.pool, switchboard, held.worker_id, house.now)
+        translation = Translation(house.pool, switchboard, house.now, monotonic=outside.monotonic)
+        polling = Polling(house.pool, switchboard, held.worker_id, house.now, idle_seconds=every.polls)
         loops = [
             self._steady("stories", self.worker.run),
             self._steady("polls", lambda: polling.run(self._stopping)),
-            self._steady("pushes", lambda: translation.run(self._stopping)),
+            self._steady("pushes", lambda: translation.run(self._stopping, every.pushes)),
             self._steady("routing", self._route),
             self._steady("listening", lambda: self._listen(translation)),
-            self._steady("take-over", lambda: lease.watch(self._connect, self._stopping.is_set)),
+            self._steady("take-over", lambda: lease.watch(outside.connect, self._stopping.is_set, every.take_over)),
             self._steady("budgets", lambda: self._share_budgets(switchboard)),
             self._steady("housekeeping", lambda: self._keep_house(switchboard, calls, held)),
         ]
@@ -229,48 +322,35 @@ class WorkerProcess:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), 1.0)
 
-    async def _connect(self) -> Any:
-        connection = await psycopg.AsyncConnection.connect(
-            self._house.url, autocommit=True, application_name="accord worker"
-        )
-        documents.adopt(connection)
-        for name, value in {**ENGINE_SESSION, "timezone": "UTC"}.items():
-            await connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-        return connection
-
     async def _route(self) -> None:
-        connection = await self._connect()
+        connection = await self._outside.connect()
         async with connection:
             while not self._stopping.is_set():
-                if not await router.route(connection, PROCESSES):
+                if not await router.route(connection, self._processes):
                     self._facts.clear()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._facts.wait(), 0.1)
+                        await asyncio.wait_for(self._facts.wait(), self._cadence.routing)
 
     async def _listen(self, translation: Translation) -> None:
         """Wake the loops when there is something for them; polling is the net."""
-        connection = await self._connect()
-        async with connection:
-            for channel in ("accord_ready", "accord_facts", "accord_inbox"):
-                await connection.execute(f"LISTEN {channel}")
-            async for notice in connection.notifies():
-                if notice.channel == "accord_ready" and self.worker is not None:
-                    self.worker.wake()
-                elif notice.channel == "accord_facts":
-                    self._facts.set()
-                else:
-                    translation.woken.set()
+        async for channel in self._outside.notices():
+            if channel == "accord_ready" and self.worker is not None:
+                self.worker.wake()
+            elif channel == "accord_facts":
+                self._facts.set()
+            else:
+                translation.woken.set()
 
     async def _share_budgets(self, switchboard: Switchboard) -> None:
         """Exchange shares of the vendors' limits with the other workers, ten times a second."""
         shares = [line.budget.budget for line in switchboard.lines() if isinstance(line.budget, BudgetedSlots)]
-        connection = await self._connect()
+        connection = await self._outside.connect()
         async with connection:
             while not self._stopping.is_set():
                 async with connection.transaction():
                     await tick_all(connection, shares)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)
+                    await asyncio.wait_for(self._stopping.wait(), self._cadence.budgets)
 
     async def _keep_house(self, switchboard: Switchboard, calls: CallCounter, held: Lease) -> None:
         sealed_at = 0.0
@@ -279,9 +359,9 @@ class WorkerProcess:
             async with transaction(self._house.pool) as db:
                 await switchboard.refresh(db)
             await calls.flush(self._house.pool, held.worker_id)
-            if loop.time() - sealed_at > SEAL_SECONDS:
+            if loop.time() - sealed_at > self._cadence.sealing:
                 sealed_at = loop.time()
                 async with transaction(self._house.pool) as db:
                     await eventlog.seal(db)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), REFRESH_SECONDS)
+                await asyncio.wait_for(self._stopping.wait(), self._cadence.housekeeping)

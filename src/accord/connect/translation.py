@@ -59,10 +59,18 @@ class _Reading:
 class Translation:
     """Translates what has arrived, until stopped."""
 
-    def __init__(self, pool: Any, switchboard: Switchboard, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        pool: Any,
+        switchboard: Switchboard,
+        now: Callable[[], datetime],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pool = pool
         self._switchboard = switchboard
         self._now = now
+        self._monotonic = monotonic
         self._resting: dict[str, float] = {}
         self.woken = asyncio.Event()
 
@@ -91,7 +99,7 @@ class Translation:
 
     def _ready(self) -> list[str]:
         """The connections whose pushes can be read now; those of one that is not open here wait until it is."""
-        now = time.monotonic()
+        now = self._monotonic()
         return [line.name for line in self._switchboard.lines() if self._resting.get(line.name, 0.0) <= now]
 
     async def _settle(self, db: Connection, connection: str, pushes: Sequence[Push]) -> int:
@@ -103,7 +111,7 @@ class Translation:
             raise
         except Exception as error:  # noqa: BLE001  (whatever an outside object trips over becomes a case)
             if isinstance(error, CallFailed) and not isinstance(outcome_of(error), Rejected | Absent):
-                self._resting[connection] = time.monotonic() + PAUSE_SECONDS
+                self._resting[connection] = self._monotonic() + PAUSE_SECONDS
                 log.info("pushes wait for their vendor", connection=connection, pushes=len(pushes), reason=str(error))
                 return 0
             if len(pushes) == 1:

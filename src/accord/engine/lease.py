@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import structlog
@@ -47,19 +47,30 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     @classmethod
-    async def register(cls, connection: Connection, url: str) -> Lease:
+    async def register(cls, connection: Connection, url: str, clock: Callable[[], float] = time.monotonic) -> Self:
         """Enter a new worker and start its heart."""
         async with connection.transaction():
             cursor = await connection.execute("SELECT nextval('identity_block')")
             row = await cursor.fetchone()
             worker_id = int(row[0]) if row else 0
-            started = time.monotonic()
+            started = clock()
             about = {"id": worker_id, "host": socket.gethostname(), "pid": os.getpid(), "version": version("accord")}
             await connection.execute(statements.REGISTER_WORKER, about)
-        lease = cls(url, worker_id)
+        lease = cls(url, worker_id, clock)
         lease._deadline = started + LEASE_SECONDS
-        lease._thread.start()
+        lease._start()
         return lease
+
+    def _start(self) -> None:
+        self._thread.start()
+
+    def beaten(self, started: float, rows: int) -> bool:
+        """Enter the outcome of one heartbeat that began at `started`; False when the work was taken over."""
+        if rows != 1:
+            self._lost = True
+        else:
+            self._deadline = started + LEASE_SECONDS
+        return rows == 1
 
     def holds(self) -> bool:
         return not self._lost and self._clock() < self._deadline
@@ -86,10 +97,10 @@ class Lease:
                 try:
                     if connection is None or connection.closed:
                         connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2)
-                    if connection.execute(statements.BEAT, {"worker": self.worker_id}).rowcount != 1:
-                        self._lost = True
+                    if not self.beaten(
+                        started, connection.execute(statements.BEAT, {"worker": self.worker_id}).rowcount
+                    ):
                         return
-                    self._deadline = started + LEASE_SECONDS
                 except psycopg.Error as error:
                     log.warning("heartbeat failed", error=type(error).__name__)
                     if connection is not None:

@@ -64,6 +64,7 @@ class Worker:
         lease: Lease,
         pace: Pace | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
         seed: int | None = None,
     ) -> None:
         self._connect = connect
@@ -73,6 +74,7 @@ class Worker:
         self._lease = lease
         self._pace = pace or Pace()
         self._now = now
+        self._monotonic = monotonic
         self._random = random.Random(seed)  # noqa: S311  (spreads retries; not a secret)
         self._live: dict[int, Live] = {}
         self._carry: dict[int, Live] = {}  # stories that got an answer while their turn was being written
@@ -82,7 +84,7 @@ class Worker:
         self._look = True
         self._ids: Identities
         self._dispatcher = Dispatcher(
-            vendors, now=time.monotonic, may_send=lease.holds, wake=self._woken.set, stories=lambda: len(self._live)
+            vendors, now=monotonic, may_send=lease.holds, wake=self._woken.set, stories=lambda: len(self._live)
         )
         self._known_ids: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._dispatcher.vendor_ids = self._known_ids
@@ -139,7 +141,7 @@ class Worker:
         """Timers, and a look at the queue without having been woken."""
         if self._lease.is_lost:
             raise Fenced("the lease ran out and the work was taken over")
-        moment = time.monotonic()
+        moment = self._monotonic()
         if moment - self._last_collected > COLLECT_SECONDS:
             self._last_collected = moment
             gc.collect()
@@ -189,7 +191,7 @@ class Worker:
         return claimed
 
     def _look_at_waiting(self) -> bool:
-        moment = time.monotonic()
+        moment = self._monotonic()
         if self._stopping or (moment - self._last_waiting < self._pace.poll_seconds and not self._backlog.pressing()):
             return False
         self._last_waiting = moment
@@ -274,7 +276,7 @@ class Worker:
 
     def _sent(self, now: datetime, flight: InFlight) -> Sent:
         row = flight.row
-        seconds = time.monotonic() - flight.sent_at if flight.sent_at else None
+        seconds = self._monotonic() - flight.sent_at if flight.sent_at else None
         return Sent(
             sent_at=None if seconds is None else datetime.fromtimestamp(now.timestamp() - seconds, UTC).isoformat(),
             latency_ms=None if seconds is None else round(seconds * 1000, 1),
