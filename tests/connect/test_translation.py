@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import psycopg
-import pytest
 
 from accord.api.shelf import Shelf
 from accord.connect import translation
@@ -24,8 +24,8 @@ PAYMENTS = "SELECT body ->> 'reference' FROM record WHERE kind = 'payment' ORDER
 CASES = "SELECT c.reason, i.vendor_event_id FROM business_case c JOIN inbox i ON i.id = c.inbox_id ORDER BY c.id"
 
 
-def translating(pool: Pool, switchboard: Switchboard) -> Translation:
-    return Translation(pool, switchboard, lambda: NOW)
+def translating(pool: Pool, switchboard: Switchboard, **more: Any) -> Translation:
+    return Translation(pool, switchboard, lambda: NOW, **more)
 
 
 async def test_a_push_and_a_poll_at_once_do_not_double(pool: Pool) -> None:
@@ -86,7 +86,7 @@ async def test_two_bodies_under_one_event_id_are_kept_and_flagged(pool: Pool, da
     assert await rows(pool, "SELECT body ->> 'note', version FROM record WHERE kind = 'payment'") == [("corrected", 1)]
 
 
-async def test_pushes_wait_while_their_vendor_is_down(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pushes_wait_while_their_vendor_is_down(pool: Pool) -> None:
     """Nothing is lost and nothing is a case; other connections' pushes do not wait."""
     down, up = Exchange("down"), Exchange("up")
     switchboard = await opened(pool, down, up)
@@ -94,14 +94,14 @@ async def test_pushes_wait_while_their_vendor_is_down(pool: Pool, monkeypatch: p
     down.down = NotSent("no route", outage=True)
     await arrive(pool, push("a", Pointer("payment", "pay_1")), connection="down")
     await arrive(pool, push("a", payment(2)), connection="up")
-    translator = translating(pool, switchboard)
+    clock = [100.0]
+    translator = translating(pool, switchboard, monotonic=lambda: clock[0])
     assert await translator.once() == 1
     assert await rows(pool, "SELECT connection, state FROM inbox ORDER BY id") == [("down", 0), ("up", 1)]
     down.down = None
     assert await translator.once() == 0, "the vendor is left alone for a while"
     assert down.asked == [["pay_1"]]
-    later = translation.time.monotonic() + translation.PAUSE_SECONDS
-    monkeypatch.setattr(translation.time, "monotonic", lambda: later)
+    clock[0] += translation.PAUSE_SECONDS
     assert await translator.once() == 1
     assert await rows(pool, PAYMENTS) == [("R1",), ("R2",)]
     assert await rows(pool, CASES) == []
