@@ -66,6 +66,23 @@ async def test_every_commit_is_told_once_with_its_latency(shop: Workshop) -> Non
     assert told[1][2]["latency_ms"] >= 0
 
 
+async def test_several_writes_of_one_object_in_one_turn_go_in_order(shop: Workshop) -> None:
+    """The second waits for the first, the third takes the place of the second and its place in line."""
+    gate = asyncio.Event()
+    shop.vendors.script["x"].append(gate.wait)
+    ids = [await shop.start(one_thing, subject, id="x", name=name) for subject, name in zip("abc", "one", strict=True)]
+    await shop.work()
+    await shop.until(lambda: _truth(shop.vendors.sent), "the first send")
+    for id in ids[1:]:
+        await shop.state(id, 2)
+    assert [write.body["name"] for write in shop.vendors.sent] == ["o"]
+    assert await shop.all("SELECT count(*), count(after) FROM waiting_effect") == [(1, 1)]
+    gate.set()
+    await shop.finished(*ids)
+    assert [write.body["name"] for write in shop.vendors.done] == ["o", "e"]
+    assert await shop.all("SELECT * FROM waiting_effect") == []
+
+
 async def test_a_repeat_by_another_story_is_the_same_effect(shop: Workshop) -> None:
     gate = asyncio.Event()
     shop.vendors.script["x"].append(gate.wait)

@@ -104,9 +104,9 @@ async def write_intents(connection: Connection, rows: list[Row], room: Room) -> 
         first = [row for row in first if row["id"] in written]
     for row in first:
         (result.send if row["state"] == EffectState.SENDING else result.queued).append(row)
+    await _queue(connection, result)
     if again:
         await _write_again(connection, again, result)
-    await _queue(connection, result.queued)
     return result
 
 
@@ -164,6 +164,8 @@ async def _write_again(connection: Connection, rows: list[Row], result: Intended
             else:
                 later.append(row)
         await _carry_out(connection, decided, result)
+        # Before the next round, which has to see behind what this round's writes wait.
+        await _queue(connection, result)
         rows = later
 
 
@@ -246,7 +248,8 @@ async def _adopt(connection: Connection, pairs: list[tuple[Row, Row]]) -> None:
     await connection.execute(statements.SHARE_EFFECTS, {"ids": sorted({each["effect_id"] for each in rows})})
 
 
-async def _queue(connection: Connection, rows: list[Row]) -> None:
+async def _queue(connection: Connection, result: Intended) -> None:
+    rows, result.queued = result.queued, []
     if not rows:
         return
     waiting = [

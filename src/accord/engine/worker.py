@@ -37,7 +37,6 @@ from accord.engine.writing import Writing, Written
 
 log = structlog.get_logger()
 READY_CHANNEL = "accord_ready"
-COLLECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Pace:
     poll_seconds: float = 0.2
     timers_seconds: float = 0.1
     known_ids: int = 50_000
+    collect_seconds: float = 10.0  # between two looks for cyclic garbage
 
 
 class Worker:
@@ -142,7 +142,7 @@ class Worker:
         if self._lease.is_lost:
             raise Fenced("the lease ran out and the work was taken over")
         moment = self._monotonic()
-        if moment - self._last_collected > COLLECT_SECONDS:
+        if moment - self._last_collected > self._pace.collect_seconds:
             self._last_collected = moment
             gc.collect()
         if moment - self._last_look > self._pace.poll_seconds:
