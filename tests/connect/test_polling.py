@@ -123,9 +123,12 @@ async def test_how_often_is_set_anew(pool: Pool) -> None:
     assert await rows(pool, "SELECT every_seconds FROM poll") == [(2.0,)]
 
 
-@pytest.mark.parametrize("state", ["paused", "broken"])
-async def test_a_connection_that_is_not_active_is_not_polled(pool: Pool, state: str) -> None:
+@pytest.mark.parametrize(("state", "polled"), [("paused", False), ("broken", True)])
+async def test_a_paused_connection_is_not_polled_and_one_out_of_reach_is_tried(
+    pool: Pool, state: str, polled: bool
+) -> None:
+    """Were one that cannot be reached not polled, nobody would ever see that it can be reached again."""
     exchange = Exchange()
     switchboard = await polls(pool, exchange)
     await run(pool, f"UPDATE connection SET state = '{state}'")
-    assert not await polling(pool, switchboard).once()
+    assert await polling(pool, switchboard).once() is polled

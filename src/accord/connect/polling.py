@@ -12,9 +12,10 @@ from typing import Any
 import structlog
 
 from accord.connect.connector import Watermark
-from accord.connect.failures import CallFailed
+from accord.connect.failures import CallFailed, outcome_of
 from accord.connect.observing import observe
 from accord.connect.switchboard import Switchboard
+from accord.engine.outcomes import Committed
 from accord.engine.shell import Connection
 
 log = structlog.get_logger()
@@ -22,7 +23,7 @@ log = structlog.get_logger()
 # A poll belongs to one worker at a time; a worker that dies gives it back when it is fenced.
 TAKE_POLL = """
 UPDATE poll SET owner = %(worker)s WHERE (connection, kind) = (
-    SELECT p.connection, p.kind FROM poll p JOIN connection c ON c.name = p.connection AND c.state = 'active'
+    SELECT p.connection, p.kind FROM poll p JOIN connection c ON c.name = p.connection AND c.state <> 'paused'
     WHERE p.next_at <= clock_timestamp() AND p.owner IS NULL ORDER BY p.next_at LIMIT 1 FOR UPDATE OF p SKIP LOCKED)
 RETURNING connection, kind, watermark_at, watermark_id, failures
 """
@@ -91,9 +92,12 @@ class Polling:
             return False
         due = Due(row[0], row[1], None if row[2] is None else Watermark(row[2], row[3]), row[4])
         failures, error = 0, None
+        budget = self._switchboard.line(due.connection).budget
         try:
             await self._read(due)
+            budget.outcome(Committed())
         except CallFailed as failed:
+            budget.outcome(outcome_of(failed))
             failures, error = due.failures + 1, str(failed)
         except Exception as failed:  # noqa: BLE001  (one vendor's odd answer must not stop the others' polls)
             failures, error = due.failures + 1, f"{type(failed).__name__}: {failed}"

@@ -144,7 +144,8 @@ class Switchboard:
 
     def parallel(self, connection: str) -> int:
         line = self._lines.get(connection)
-        return 0 if line is None or line.state != "active" else line.budget.parallel()
+        # One shown as broken is tried again by each worker's own breaker; only a pause waits for a person.
+        return 0 if line is None or line.state == "paused" else line.budget.parallel()
 
     async def send(self, connection: str, kind: str, verb: str, writes: Sequence[Write]) -> Sequence[Outcome]:
         line = self.line(connection)

@@ -30,8 +30,9 @@ RATED_PARALLEL = 16
 
 ENTER = "INSERT INTO budget (connection) VALUES (%(connection)s) ON CONFLICT DO NOTHING"
 HOLD = """
-SELECT adapted, extract(epoch FROM closed_until - clock_timestamp())::float, used_today, day = current_date FROM budget
-WHERE connection = %(connection)s FOR UPDATE
+SELECT adapted, extract(epoch FROM closed_until - clock_timestamp())::float, used_today, day = current_date,
+    EXISTS (SELECT FROM connection c WHERE c.name = budget.connection AND c.state = 'broken')
+FROM budget WHERE connection = %(connection)s FOR UPDATE
 """
 OTHERS = """
 SELECT s.slots, s.wanted FROM budget_share s JOIN worker_heartbeat h ON h.worker_id = s.worker_id
@@ -125,6 +126,7 @@ class Budget:
         self._used = 0
         self._recovered_at = monotonic()
         self._breaker = Breaker(monotonic)
+        self._reached = False
 
     def parallel(self) -> int:
         """How many sends are worth having under way now."""
@@ -159,8 +161,10 @@ class Budget:
         self._adapted_down = True
 
     def outcome(self, outcome: Outcome) -> None:
-        """How a send went: no contact at all, time after time, opens the breaker."""
-        self._breaker.note(lost=isinstance(outcome, Transient) and outcome.outage)
+        """How a call went: no contact at all, time after time, opens the breaker."""
+        lost = isinstance(outcome, Transient) and outcome.outage
+        self._reached |= not lost
+        self._breaker.note(lost=lost)
 
     async def tick(self, db: Connection, lease_seconds: float = 1.5) -> None:
         """Exchange demand and share with the other workers; inside the caller's transaction."""
@@ -169,7 +173,7 @@ class Budget:
         row = await (await db.execute(HOLD, about, prepare=True)).fetchone()
         if row is None:
             return
-        adapted, closed, used_today, same_day = row
+        adapted, closed, used_today, same_day, shown_broken = row
         others = await (await db.execute(OTHERS, {**about, "lease": lease_seconds}, prepare=True)).fetchall()
         wanted = self._in_use + len(self._waiting)
         adapted = self._adapt(adapted)
@@ -182,12 +186,17 @@ class Budget:
         await db.execute(SHARE, {**about, "slots": held, "wanted": wanted}, prepare=True)
         kept = {"adapted": adapted, "closed": self._told_to_wait, "used": self._used}
         await db.execute(KEEP, {**about, **kept}, prepare=True)
-        await self._show_breaker(db)
+        await self._show_breaker(db, shown_broken=shown_broken)
         self._told_to_wait, self._used = 0.0, 0
         self._let_next()
 
-    async def _show_breaker(self, db: Connection) -> None:
+    async def _show_breaker(self, db: Connection, *, shown_broken: bool) -> None:
+        """Show what the breaker does. Whoever reaches the vendor takes back what another worker has shown: that one may
+        be dead."""
         changed = self._breaker.take_change()
+        if changed is None and shown_broken and self._reached and not self._breaker.trying():
+            changed = False
+        self._reached = False
         if changed is not None:
             state, pause = ("broken", self._breaker.pause) if changed else ("active", 0.0)
             reason = "cannot be reached" if changed else ""
