@@ -125,7 +125,7 @@ async def test_how_often_is_set_anew(pool: Pool) -> None:
 
 @pytest.mark.parametrize(("state", "polled"), [("paused", False), ("broken", True)])
 async def test_a_paused_connection_is_not_polled_and_one_out_of_reach_is_tried(
-    pool: Pool, state: str, polled: bool
+    pool: Pool, state: str, *, polled: bool
 ) -> None:
     """Were one that cannot be reached not polled, nobody would ever see that it can be reached again."""
     exchange = Exchange()

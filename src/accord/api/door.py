@@ -48,17 +48,18 @@ class Entrance:
 class Entrances:
     """The connections that take pushes, read from the database and kept for a moment."""
 
-    def __init__(self, pool: Pool, vault: Vault) -> None:
+    def __init__(self, pool: Pool, vault: Vault, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._vault = vault
+        self._monotonic = monotonic
         self._known: dict[str, Entrance] = {}
-        self._read_at = -KEPT_SECONDS
+        self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
     async def of(self, connection: str) -> Entrance | None:
-        if time.monotonic() - self._read_at > KEPT_SECONDS:
+        if self._monotonic() - self._read_at > KEPT_SECONDS:
             async with self._reading:
-                if time.monotonic() - self._read_at > KEPT_SECONDS:
+                if self._monotonic() - self._read_at > KEPT_SECONDS:
                     await self._read()
         return self._known.get(connection)
 
@@ -72,7 +73,7 @@ class Entrances:
                 secrets = {**each.config, **each.credentials}
                 known[name] = Entrance(webhook, secrets, secrets.get("push_secret"))
         self._known = known
-        self._read_at = time.monotonic()
+        self._read_at = self._monotonic()
 
 
 Look = Callable[[str], Awaitable[Entrance | None]]

@@ -1,0 +1,49 @@
+"""What the simulated vendors hold that bears our keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from accord.invariants import Holding
+from accord.simulation.vendors import Vendors
+
+Row = Mapping[str, Any]
+MILESTONE = "MIL-"
+
+
+def holdings_of(vendors: Vendors) -> list[Holding]:
+    """Every object of the kinds that are compared."""
+    stripe, netsuite, salesforce = (vendors.simulators[name].dump() for name in ("stripe", "netsuite", "salesforce"))
+    return [*_stripe(stripe), *_netsuite(netsuite), *_salesforce(salesforce)]
+
+
+def _stripe(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
+    for kind, name in (
+        ("customer", "customer"), ("invoice", "invoice"), ("tax_rate", "tax_rate"),
+        ("subscription_schedule", "recurring_schedule"),
+    ):  # fmt: skip
+        for row in state[kind]:
+            key = (row.get("metadata") or {}).get("accord_id")
+            if key is not None and not row.get("deleted"):
+                yield Holding("stripe", name, row["id"], key)
+    for row in state["product"]:
+        # A recurring schedule is sold by a product of its own, which bears the schedule's id.
+        if row["id"].startswith(MILESTONE):
+            yield Holding("stripe", "scheduled_milestone", row["id"], row["id"])
+
+
+def _netsuite(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
+    for kind, name in (
+        ("customer", "customer"), ("job", "project"), ("projectTask", "task"), ("invoice", "invoice"),
+        ("customerPayment", "payment"),
+    ):  # fmt: skip
+        for row in state[kind]:
+            yield Holding("netsuite", name, str(row["id"]), row.get("externalId"))
+
+
+def _salesforce(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
+    for kind, name, key in (("Invoice__c", "invoice", "Accord_Invoice__c"), ("Task", "notice", "Accord_Notice__c")):
+        for row in state[kind]:
+            if not row.get("IsDeleted"):
+                yield Holding("salesforce", name, row["Id"], row.get(key))
