@@ -23,7 +23,7 @@ from accord.connect.switchboard import Line, LocalBudget, Switchboard
 from accord.connect.translation import Translation
 from accord.connect.transport import Wire
 from accord.connect.vault import Vault, open_vault
-from accord.db import documents
+from accord.db import documents, months
 from accord.db.address import url as database_url
 from accord.db.migrate import upgrade
 from accord.db.pool import Pool, open_pool, transaction
@@ -121,6 +121,7 @@ class Cadence:
     budgets: float = TICK_SECONDS
     housekeeping: float = 0.5
     sealing: float = 10.0
+    months: float = 3600.0
 
 
 @contextlib.asynccontextmanager
@@ -352,9 +353,14 @@ class WorkerProcess:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), self._cadence.budgets)
 
+    def _make_months(self) -> None:
+        with psycopg.connect(self._house.url, autocommit=True, application_name="accord worker") as connection:
+            if made := months.keep(connection):
+                log.info("months were made ahead", partitions=made)
+
     async def _keep_house(self, switchboard: Switchboard, calls: CallCounter, held: Lease) -> None:
-        sealed_at = 0.0
         loop = asyncio.get_running_loop()
+        sealed_at, months_at = 0.0, loop.time()  # whoever opened the house has just made the months
         while not self._stopping.is_set():
             async with transaction(self._house.pool) as db:
                 await switchboard.refresh(db)
@@ -363,5 +369,8 @@ class WorkerProcess:
                 sealed_at = loop.time()
                 async with transaction(self._house.pool) as db:
                     await eventlog.seal(db)
+            if loop.time() - months_at > self._cadence.months:
+                months_at = loop.time()
+                await asyncio.to_thread(self._make_months)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._cadence.housekeeping)

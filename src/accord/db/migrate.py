@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from accord.db import months
 from accord.db.pool import unreachable
 from accord.errors import Conflict, Unavailable
 
@@ -49,7 +50,7 @@ def upgrade(url: str) -> None:
     A second caller waits for the first, and then finds nothing to do.
     Raises DatabaseUnreachable, MigrationBlocked, DatabaseNewerThanCode, psycopg.Error.
     """
-    with _alone(url), _engine_connection(url) as connection:
+    with _alone(url) as alone, _engine_connection(url) as connection:
         applied = MigrationContext.configure(connection).get_current_heads()
         connection.rollback()
         config = _config()
@@ -65,6 +66,9 @@ def upgrade(url: str) -> None:
                     "the long transaction has ended."
                 ) from refusal
             raise
+        # A busy table is no reason not to start: the worker's housekeeping asks again.
+        with suppress(errors.LockNotAvailable):
+            months.keep(alone)
 
 
 def current(url: str) -> str | None:
@@ -112,7 +116,7 @@ def _engine_connection(url: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def _alone(url: str) -> Iterator[None]:
+def _alone(url: str) -> Iterator[psycopg.Connection[Any]]:
     """Hold the advisory lock of migrations, on a connection of its own, so that no migration's commit lets it go.
 
     Asked for again and again rather than waited for: a waiting statement holds a snapshot, and a CREATE INDEX
@@ -129,7 +133,7 @@ def _alone(url: str) -> Iterator[None]:
                     "Run it again later."
                 )
             time.sleep(LOOK_EVERY_SECONDS)
-        yield
+        yield connection
 
 
 def _connect(url: str) -> psycopg.Connection[Any]:
