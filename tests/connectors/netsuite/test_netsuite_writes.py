@@ -312,6 +312,17 @@ async def test_a_lost_answer_to_a_batch_finds_the_same_job_again(desk: Desk) -> 
     assert len(desk.calls("PUT.*projectTask")) == 2
 
 
+async def test_a_batch_sent_again_in_another_order_gives_each_write_its_own_record(desk: Desk) -> None:
+    """The job of the first attempt answers in its own order: read in another, each customer would get another's id."""
+    acme, other = CUSTOMER, {**CUSTOMER, "id": "CUS-2", "legal_name": "Beta GmbH"}
+    desk.fault("lose_answer", method="PUT", path="customer$")
+    lost = await desk.send("customer", acme, other)
+    assert [type(each) for each in lost] == [Unknown, Unknown]
+    done = await desk.send("customer", other, acme)
+    ids = {row["externalId"]: row["id"] for row in desk.rows("customer")}
+    assert [each.vendor_id for each in done if isinstance(each, Committed)] == [ids["CUS-2"], ids["CUS-1"]]
+
+
 async def test_what_an_earlier_job_refused_is_sent_once_more(desk: Desk) -> None:
     """A person corrects the cause and retries: the old job's refusal must not come back for ever."""
     await desk.project()

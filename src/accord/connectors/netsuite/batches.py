@@ -44,8 +44,21 @@ async def send_job(
     session: Session, record: str, items: Sequence[Item], *, method: str = "PUT", replace: Sequence[str] = ()
 ) -> list[Outcome]:
     """One outcome for each item, in order. A key made of the writes' own keys finds the job of an earlier attempt whose
-    answer was lost: what it committed stands, the rest is sent once more."""
-    keys = sorted(item.write.key for item in items)
+    answer was lost: what it committed stands, the rest is sent once more.
+
+    Results come in the order of the request, and an earlier attempt may have had the same writes in another order: so
+    they are always sent in the order of their keys.
+    """
+    places = sorted(range(len(items)), key=lambda n: items[n].write.key)
+    outcomes = await _send_sorted(session, record, [items[n] for n in places], method, replace)
+    told = dict(zip(places, outcomes, strict=True))
+    return [told[n] for n in range(len(items))]
+
+
+async def _send_sorted(
+    session: Session, record: str, items: Sequence[Item], method: str, replace: Sequence[str]
+) -> list[Outcome]:
+    keys = [item.write.key for item in items]
     try:
         job, earlier = await _submit(session, record, items, method, replace, "\n".join(keys))
         outcomes = await _results(session, job, len(items))
