@@ -5,7 +5,7 @@ ARGS ?=
 # Two workers, because two cores are what the tests are held to; more machines may say more.
 TEST_WORKERS ?= 2
 
-.PHONY: venv chromium test lint types contracts check format demo bench lock clean
+.PHONY: venv chromium test lint types contracts check format demo bench faults lock clean
 
 venv:
 	@scripts/venv.sh
@@ -37,6 +37,10 @@ demo: venv
 
 bench: venv
 	@$(PY) -m bench $(ARGS)
+
+# Real processes, real sockets, real PostgreSQL; apart from `make test` because it takes minutes.
+faults: venv
+	$(PY) -m pytest faults -n 0 -s -v $(ARGS)
 
 lock:
 	scripts/lock.sh $(ARGS)

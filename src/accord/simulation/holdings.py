@@ -14,8 +14,12 @@ MILESTONE = "MIL-"
 
 def holdings_of(vendors: Vendors) -> list[Holding]:
     """Every object of the kinds that are compared."""
-    stripe, netsuite, salesforce = (vendors.simulators[name].dump() for name in ("stripe", "netsuite", "salesforce"))
-    return [*_stripe(stripe), *_netsuite(netsuite), *_salesforce(salesforce)]
+    return holdings({name: simulator.dump() for name, simulator in vendors.simulators.items()})
+
+
+def holdings(states: Mapping[str, Mapping[str, Iterable[Row]]]) -> list[Holding]:
+    """The same from what the simulators hold by vendor and kind, as their admin pages tell it."""
+    return [*_stripe(states["stripe"]), *_netsuite(states["netsuite"]), *_salesforce(states["salesforce"])]
 
 
 def _stripe(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
