@@ -5,7 +5,7 @@ ARGS ?=
 # Two workers, because two cores are what the tests are held to; more machines may say more.
 TEST_WORKERS ?= 2
 
-.PHONY: venv chromium test lint types contracts check format demo bench faults lock clean
+.PHONY: venv chromium test lint types contracts check format demo bench faults simulate lock clean
 
 venv:
 	@scripts/venv.sh
@@ -41,6 +41,10 @@ bench: venv
 # Real processes, real sockets, real PostgreSQL; apart from `make test` because it takes minutes.
 faults: venv
 	$(PY) -m pytest faults -n 0 -s -v $(ARGS)
+
+# A thousand seeds of a simulated firm, with crashes and faults; `make simulate ARGS="--seeds 50 --deals 8"`.
+simulate: venv
+	@.venv/bin/accord simulate $(or $(ARGS),--seeds 1000 --deals 8 --days 60)
 
 lock:
 	scripts/lock.sh $(ARGS)

@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -32,6 +32,7 @@ from accord.engine.budget import TICK_SECONDS, Budget, tick_all
 from accord.engine.lease import Lease
 from accord.engine.story import Process
 from accord.engine.worker import Pace, Worker
+from accord.invariants import watch as invariants
 from accord.ledger import postings
 from accord.processes import PROCESSES
 from accord.records.knowledge import Records
@@ -40,6 +41,7 @@ from accord.settings import Settings
 log = structlog.get_logger()
 
 ENGINE_SESSION = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
+PROMISES_LOOK_BACK = timedelta(days=2)
 CHANNELS = ("accord_ready", "accord_facts", "accord_inbox")
 RACES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 
@@ -121,6 +123,7 @@ class Cadence:
     budgets: float = TICK_SECONDS
     housekeeping: float = 0.5
     sealing: float = 10.0
+    promises: float = 300.0
     months: float = 3600.0
 
 
@@ -360,6 +363,7 @@ class WorkerProcess:
 
     async def _keep_house(self, switchboard: Switchboard, calls: CallCounter, held: Lease) -> None:
         loop = asyncio.get_running_loop()
+        promises_at = loop.time()
         sealed_at, months_at = 0.0, loop.time()  # whoever opened the house has just made the months
         while not self._stopping.is_set():
             async with transaction(self._house.pool) as db:
@@ -369,6 +373,10 @@ class WorkerProcess:
                 sealed_at = loop.time()
                 async with transaction(self._house.pool) as db:
                     await eventlog.seal(db)
+            if loop.time() - promises_at > self._cadence.promises:
+                promises_at = loop.time()
+                async with transaction(self._house.pool) as db:
+                    await invariants.watch(db, self._house.now() - PROMISES_LOOK_BACK)
             if loop.time() - months_at > self._cadence.months:
                 months_at = loop.time()
                 await asyncio.to_thread(self._make_months)

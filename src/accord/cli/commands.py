@@ -144,6 +144,46 @@ def replay(
     run_replay(inbox or [], process, as_json=as_json)
 
 
+@app.command(rich_help_panel="Look and act")
+def check(
+    days: Annotated[int | None, typer.Option(help="Only what changed in so many days; everything by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look whether every promise holds here: nothing lost, nothing twice, the ledger balanced."""
+    from accord.cli.simulating import run_check
+
+    run_check(days, as_json=as_json)
+
+
+@app.command(rich_help_panel="Run")
+def simulate(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to play.")] = 20,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
+    faults: Annotated[
+        str | None, typer.Option(help="Only these faults, with commas, or `none`; by default each seed draws its own.")
+    ] = None,
+    keep: Annotated[str | None, typer.Option(help="Of the faults a seed draws only these, with commas.")] = None,
+    deals: Annotated[int, typer.Option(min=1, help="Deals the simulated firm wins.")] = 20,
+    days: Annotated[int, typer.Option(min=10, help="Days the simulated firm lives.")] = 90,
+    actions: Annotated[int | None, typer.Option(help="Only so many of the first things people do.")] = None,
+    plant: Annotated[str | None, typer.Option(help="Put in this bug, to see it found.")] = None,
+    planted: Annotated[bool, typer.Option("--planted", help="Look for every planted bug.")] = False,
+    within: Annotated[int, typer.Option(min=1, help="With --planted: most seeds for each bug.")] = 500,
+    processes: Annotated[int, typer.Option(min=1, help="Processes to play in, each with a PostgreSQL of its own.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Play a simulated firm for months from seeds, with crashes and faults, and check every promise on the way."""
+    from accord.cli.simulating import run_planted, run_simulate
+
+    if planted:
+        run_planted([] if plant is None else [plant], within, as_json=as_json)
+        return
+    run_simulate(
+        seeds, seed, faults=faults, keep=keep, deals=deals, days=days, actions=actions, plant=plant,
+        processes=processes, as_json=as_json,
+    )  # fmt: skip
+
+
 @app.command(rich_help_panel="Set up")
 def doctor(as_json: AsJson = False) -> None:
     """Check this installation: database, migrations, vault, connections, audit chain, ledger."""

@@ -62,10 +62,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._moment
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        return _unless_dead(super().call_soon(callback, *args, context=context))
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = super().call_soon(callback, *args, context=context)
+        _unless_dead(handle)
+        return handle
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         handle = super().call_at(when, callback, *args, context=context)
         _unless_dead(handle)
         return handle
@@ -127,4 +133,4 @@ def _let_go(task: asyncio.Task[Any]) -> None:
         return
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
     with contextlib.suppress(BaseException):
-        task.get_coro().close()  # type: ignore[union-attr]
+        task.get_coro().close()

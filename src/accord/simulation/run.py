@@ -283,7 +283,8 @@ class Run:
         for _ in range(LAST_ROUNDS):
             quiet = await self._still(REST_SECONDS)
             self._must_hold(check_always(self.server.ask))
-            if quiet and not await self._work_on_cases(calm=True):
+            settled = await self._work_on_cases(calm=True)
+            if quiet and not settled:
                 break
         if not await self._still(REST_SECONDS):
             self.result.broken = f"does not come to rest: {self._why_not_still()}"

@@ -1,0 +1,211 @@
+"""Bugs planted on purpose, to show that each promise can be broken and that the simulation sees it.
+
+Nothing of Accord asks for these: a bug is put in by replacing a part of the engine for the length of one run, from
+outside, and is taken out again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from accord.connect import translation
+from accord.engine import intents, statements, writing
+from accord.engine.dispatcher import Dispatcher
+from accord.engine.intents import Decision
+from accord.engine.outcomes import Committed, Unknown
+from accord.ledger import postings
+
+Patches = Callable[[], contextlib.AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """One bug: its name, what it does in words, the promise it breaks, the faults it needs to show."""
+
+    name: str
+    does: str
+    breaks: str
+    put_in: Patches
+    faults: tuple[str, ...] = ()
+
+
+def _statement(name: str, change: Callable[[str], str]) -> Patches:
+    return lambda: patch.object(statements, name, change(getattr(statements, name)))
+
+
+@contextlib.contextmanager
+def _repeats_are_new() -> Iterator[None]:
+    """A repeat of a committed write is taken for a new one."""
+    real = intents.decide
+
+    def decide(row: Any, history: Any) -> Decision:
+        decision = real(row, history)
+        if decision.what == "known" and row["kind"] == "customer":
+            newest = max(history, key=lambda each: each["generation"])
+            return Decision("new", newest["generation"] + 1)
+        return decision
+
+    with patch.object(intents, "decide", decide):
+        yield
+
+
+@contextlib.contextmanager
+def _nobody_stands_in_line() -> Iterator[None]:
+    """A write of an object that is being written does not wait for it."""
+    real = intents.decide
+
+    def decide(row: Any, history: Any) -> Decision:
+        decision = real(row, history)
+        return Decision("new", decision.generation) if decision.what == "behind" else decision
+
+    with patch.object(intents, "decide", decide):
+        yield
+
+
+@contextlib.contextmanager
+def _unknown_is_sent_again() -> Iterator[None]:
+    """What may have happened is sent again under a new key, without asking the vendor."""
+    real = Dispatcher._outcomes
+    write = Dispatcher._write
+
+    async def outcomes(self: Dispatcher, key: Any, batch: Any) -> Any:
+        connection, _, kind, verb, probe = key
+        if not probe:
+            return await real(self, key, batch)
+        return await real(self, (connection, key[1], kind, verb, False), batch)
+
+    def renamed(self: Dispatcher, flight: Any) -> Any:
+        made = write(self, flight)
+        if flight.probe:
+            made.key += f" again {flight.row.get('attempts')}"
+        return made
+
+    with patch.object(Dispatcher, "_outcomes", outcomes), patch.object(Dispatcher, "_write", renamed):
+        yield
+
+
+@contextlib.contextmanager
+def _lost_in_the_dispatcher() -> Iterator[None]:
+    """Some writes given to the dispatcher are forgotten, and their stories let go."""
+    real = writing.Writing.rest
+
+    async def rest(self: Any, connection: Any, turn: Any, written: Any, now: Any) -> None:
+        await real(self, connection, turn, written, now)
+        await connection.execute(
+            "DELETE FROM waiting_effect w USING effect e"
+            " WHERE e.id = w.effect_id AND e.kind = 'task' AND w.owner IS NULL"
+        )
+
+    with patch.object(writing.Writing, "rest", rest):
+        yield
+
+
+@contextlib.contextmanager
+def _half_an_entry() -> Iterator[None]:
+    """One side of some ledger entries is not posted."""
+    real = postings.write
+
+    async def write(connection: Any, entries: Any) -> None:
+        await real(connection, entries)
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute("DELETE FROM posting WHERE disposition = 'wip' AND entry LIKE '%%7' AND amount > 0")
+        await connection.execute("SET LOCAL session_replication_role = origin")
+
+    with patch.object(postings, "write", write):
+        yield
+
+
+@contextlib.contextmanager
+def _billed_twice() -> Iterator[None]:
+    """An invoice is posted once more, past the database's own refusal."""
+    real = postings.write
+
+    async def write(connection: Any, entries: Any) -> None:
+        await real(connection, entries)
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute(
+            "INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount, cause,"
+            " posted_at) SELECT entry || ' again', item_id, engagement, legal_entity, currency, d, s * amount, cause,"
+            " posted_at FROM posting, (VALUES ('billed', 1), ('wip', -1)) AS x (d, s)"
+            " WHERE disposition = 'billed' AND amount > 0 AND entry NOT LIKE '%% again' ON CONFLICT DO NOTHING"
+        )
+        await connection.execute("SET LOCAL session_replication_role = origin")
+
+    with patch.object(postings, "write", write):
+        yield
+
+
+@contextlib.contextmanager
+def _parked_in_silence() -> Iterator[None]:
+    """A refused requirement parks its story, and no case is opened."""
+    real = writing.Writing._told
+
+    async def told(self: Any, connection: Any, turn: Any, written: Any) -> None:
+        turn.cases = []
+        await real(self, connection, turn, written)
+
+    with patch.object(writing.Writing, "_told", told):
+        yield
+
+
+@contextlib.contextmanager
+def _push_dropped() -> Iterator[None]:
+    """A push that cannot be used is set aside without a reason."""
+    real = translation.SETTLE
+    silent = real.replace("reason = x.reason", "reason = CASE WHEN x.state = 2 THEN NULL ELSE x.reason END")
+    with patch.object(translation, "SETTLE", silent):
+        yield
+
+
+@contextlib.contextmanager
+def _refusals_swallowed() -> Iterator[None]:
+    """What may have happened is taken as done."""
+    real = Dispatcher._outcomes
+
+    async def outcomes(self: Dispatcher, key: Any, batch: Any) -> Any:
+        found = await real(self, key, batch)
+        return [Committed(f"lost-{flight.row['id']}") if isinstance(each, Unknown) else each
+                for each, flight in zip(found, batch, strict=True)]  # fmt: skip
+
+    with patch.object(Dispatcher, "_outcomes", outcomes):
+        yield
+
+
+PLANTED: tuple[Planted, ...] = (
+    Planted("repeats-are-new", "a repeat of a committed customer is written again", "written_once", _repeats_are_new),
+    Planted("no-line", "a write does not wait for an older one of its object", "objects_in_order",
+            _nobody_stands_in_line, ("slow", "lost_answer")),
+    Planted("forgotten", "waiting writes of tasks are deleted from the queue", "intents_end", _lost_in_the_dispatcher,
+            ("throttle", "outage", "lost_answer")),
+    Planted("ended-in-queue", "a finished story stays in the queue", "ended_stories",
+            _statement("END_PROCESSES", lambda text: text.replace(
+                "DELETE FROM open_process o USING x WHERE",
+                "UPDATE open_process o SET state = 2, owner = NULL FROM x WHERE"))),
+    Planted("silent-park", "a gate that refuses opens no case", "failures_have_cases", _parked_in_silence),
+    Planted("lost-wait", "what a story awaits is not written down", "waits_can_end",
+            _statement("AWAIT_FACTS", lambda _: "SELECT FROM json_to_recordset(%(rows)s::json) AS x (key text)")),
+    Planted("two-at-once", "stories of one subject are claimed together", "subjects_in_order",
+            _statement("CLAIM_PROCESSES", lambda text: text.replace(
+                "earlier.subject = o.subject", "earlier.subject = o.subject AND false"))),
+    Planted("half-entry", "one side of a ledger entry is lost", "ledger_balances", _half_an_entry),
+    Planted("billed-twice", "an invoice is posted twice past the trigger", "invoiced_once", _billed_twice),
+    Planted("no-crosswalk", "a new vendor id is not remembered", "links_are_kept",
+            _statement("LINK", lambda text: text.replace("ON CONFLICT", "WHERE x.kind <> 'project' ON CONFLICT"))),
+    Planted("untold", "commits of projects are not told", "facts_tell_all",
+            _statement("FINISH_EFFECTS", lambda text: text.replace(
+                "WHERE told IS NOT NULL", "WHERE told IS NOT NULL AND told ->> 'kind' <> 'project'"))),
+    Planted("push-dropped", "a push that is set aside has no reason", "pushes_are_settled", _push_dropped),
+    Planted("unknown-sent-again", "what may have happened is sent again instead of probed", "vendors_agree",
+            _unknown_is_sent_again, ("lost_answer",)),
+    Planted("unknown-taken-as-done", "what may have happened is taken as done", "vendors_agree", _refusals_swallowed,
+            ("lost_request", "lost_answer")),
+)  # fmt: skip
+
+
+def planted(name: str) -> Planted:
+    """The bug of that name. Raises KeyError."""
+    return {each.name: each for each in PLANTED}[name]
