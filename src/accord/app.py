@@ -262,9 +262,19 @@ class WorkerProcess:
                     await asyncio.wait_for(self._stopping.wait(), 1.0)
 
     async def _live(self) -> None:
-        house, outside, every = self._house, self._outside, self._cadence
+        house, outside = self._house, self._outside
         async with house.pool.connection() as db:
             held = await outside.register(db)
+        try:
+            await self._work_under(held)
+        finally:
+            # First and whatever happens: a heart that beats on keeps the work of a worker that is gone from everybody.
+            held.end()
+            async with house.pool.connection() as db:
+                await lease.leave(db, held.worker_id)
+
+    async def _work_under(self, held: Lease) -> None:
+        house, outside, every = self._house, self._outside, self._cadence
         calls = CallCounter()
         switchboard = await open_switchboard(
             house, may_send=held.holds, on_call=calls, worker_id=held.worker_id, outside=outside
@@ -301,11 +311,8 @@ class WorkerProcess:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await calls.flush(house.pool, held.worker_id)
             await switchboard.close()
-            held.end()
-            async with house.pool.connection() as db:
-                await lease.leave(db, held.worker_id)
+            await calls.flush(house.pool, held.worker_id)
 
     async def _steady(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Run a loop; what breaks it is logged and it starts again, unless it is the lease or the database."""
