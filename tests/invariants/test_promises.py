@@ -1,3 +1,4 @@
+# ruff: noqa: ISC004, E501  (statements that do damage, each in one piece)
 """Each promise holds over what was played, and its own damage breaks it and no other than is named."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ import pytest
 
 from accord.invariants import INVARIANTS, Holding, check_always, check_settled, compare_vendors
 from accord.invariants.watch import REASON, watch
-from tests.engine.conftest import shop  # noqa: F401
 from tests.engine.scripted import Workshop
 from tests.engine.test_effects import one_thing, three_things
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -104,9 +105,15 @@ def client_assertion(
     return TokenGrant(request, hidden=(private_key,), **grant)
 
 
+@lru_cache(maxsize=16)
+def _key(family: str, private_key: str) -> ECKey | RSAKey:
+    """Reading an RSA key checks its primes, which takes longer than everything else about a token."""
+    return (ECKey if family == "ES" else RSAKey).import_key(private_key)
+
+
 def _signed(claims: dict[str, Any], algorithm: str, private_key: str, header: dict[str, str]) -> str:
     try:
-        key = (ECKey if algorithm.startswith("ES") else RSAKey).import_key(private_key)
+        key = _key(algorithm[:2], private_key)
         return jwt.encode({"typ": "JWT", "alg": algorithm, **header}, claims, key, algorithms=[algorithm])
     except Exception as error:  # noqa: BLE001  (joserfc and cryptography each have their own for a bad key)
         kind = type(error).__name__  # the message may quote the key

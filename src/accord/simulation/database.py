@@ -45,9 +45,13 @@ SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, 
 FROM pg_sequences WHERE schemaname = 'public'
 """
 GONE = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
-BLOCKED = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
-# Long enough for PostgreSQL to see a deadlock (deadlock_timeout below) before a statement counts as merely waiting.
-UNTIL_BLOCKED_MS = 8
+# Whether a session waits for a lock, and whether in the end it waits for itself: then PostgreSQL ends one of the two.
+BLOCKED = """
+WITH RECURSIVE chain (pid) AS (
+    SELECT unnest(pg_blocking_pids(%(pid)s)) UNION SELECT unnest(pg_blocking_pids(chain.pid)) FROM chain
+) SELECT count(*) > 0, coalesce(bool_or(pid = %(pid)s), false) FROM chain
+"""
+PATIENCE_MS = 2
 READABLE, WRITABLE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
 
 
@@ -126,9 +130,11 @@ class Server:
             self._shown = now
             self.monitor.execute("SELECT setval('virtual.microseconds', %s)", [now])
 
-    def is_blocked(self, pid: int) -> bool:
-        row = self.monitor.execute(BLOCKED, [pid]).fetchone()
-        return bool(row and row[0])
+    def only_waits(self, pid: int) -> bool:
+        """Whether a session waits for a lock that another will let go; what is at work or in a deadlock ends by
+        itself."""
+        row = self.monitor.execute(BLOCKED, {"pid": pid}).fetchone()
+        return row is not None and row[0] and not row[1]
 
     def progressed(self) -> None:
         """A statement has ended: whoever waits for a lock may look again."""
@@ -198,14 +204,13 @@ class SimulatedSession(AsyncConnection[Any]):
     async def _perform(self, gen: Any) -> Any:
         poll = select.poll()
         fd = self.pgconn.socket
-        patience = 2
         try:
             wanted = next(gen)
             poll.register(fd, _events(wanted))
             while True:
-                ready = poll.poll(patience)
+                ready = poll.poll(PATIENCE_MS)
                 if not ready:
-                    patience = await self._locked_out(patience)
+                    await self._let_others_go_on()
                     continue
                 seen = ready[0][1]
                 state = (waiting.READY_R if seen & READABLE else 0) | (waiting.READY_W if seen & WRITABLE else 0)
@@ -214,13 +219,11 @@ class SimulatedSession(AsyncConnection[Any]):
         except StopIteration as ended:
             return ended.value
 
-    async def _locked_out(self, patience: int) -> int:
-        """PostgreSQL has not answered yet: it works, or it waits for a lock. How long to wait before asking again."""
+    async def _let_others_go_on(self) -> None:
+        """PostgreSQL has not answered yet. When it waits for a lock, others go first; else it is simply at work."""
         server = self.server
-        if not server.is_blocked(self.pgconn.backend_pid):
-            return 5
-        if patience < UNTIL_BLOCKED_MS:
-            return UNTIL_BLOCKED_MS
+        if not server.only_waits(self.pgconn.backend_pid):
+            return
         free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         server.blocked.append(free)
         try:
@@ -228,7 +231,6 @@ class SimulatedSession(AsyncConnection[Any]):
         except BaseException:
             self.pgconn.finish()
             raise
-        return 2
 
 
 class SimulatedPool:

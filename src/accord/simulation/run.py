@@ -61,6 +61,9 @@ DAY_SECONDS = 120.0
 REST_SECONDS = 1800.0
 LAST_ROUNDS = 6
 SHORTEST_IDLE = 0.05
+MOST_STATEMENTS = 400_000  # ten times what a firm of 20 deals and three months asks for
+LOOK_EVERY = 4  # moments without work between two looks at the promises, when nothing was said meanwhile
+LOOK_BACK = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class Run:
         self._interleaving = self._stream("interleaving")
         self._fates = self._stream("fates")
         self._quiet: asyncio.Future[bool] | None = None
+        self._idles = 0
         self._since = EPOCH
         self._versions = itertools.count(2)
         self._mortal: dict[Incarnation, Part] = {}
@@ -343,10 +347,16 @@ class Run:
             quiet.set_result(False)
 
     def _idle(self, timeout: float | None) -> bool:
+        if self.server.statements > MOST_STATEMENTS:
+            self.result.broken = f"goes round without end: {self._why_not_still()}"
+            raise Stopped
         if timeout is not None and timeout < SHORTEST_IDLE:
             return False
         still = all(self.server.ask(STILL, {"since": self._since})[0])
         heard = self.server.take_heard()
+        self._idles += 1
+        if heard or self._idles % LOOK_EVERY == 0:
+            self._must_hold(check_always(self.server.ask, self.clock.now() - LOOK_BACK))
         if heard and not (self.plan.weather.silent_notices and self._unheard()):
             self.platform.notices.tell(heard)
             return bool(self.platform.notices.listeners)

@@ -130,11 +130,14 @@ class Tokens:
         if not self.approved:
             raise TokenRefused("invalid_grant", "user hasn't approved this consumer")
 
+    @cached_property
+    def _key(self) -> RSAKey:
+        return RSAKey.import_key(self.private_key)
+
     def _check_assertion(self, assertion: str, base_url: str) -> None:
         """RS256 only; iss the consumer key, sub the user, aud the login host, exp a few minutes ahead."""
         try:
-            key = RSAKey.import_key(self.private_key)
-            claims = jwt.decode(assertion, key, algorithms=["RS256"]).claims
+            claims = jwt.decode(assertion, self._key, algorithms=["RS256"]).claims
         except (JoseError, ValueError, TypeError):
             raise TokenRefused("invalid_grant", "invalid assertion") from None
         if claims.get("iss") != self.consumer_key:
