@@ -107,7 +107,7 @@ def shorten(failed: Result, url: str, home: Path, bug: Planted | None = None) ->
             return False
         spent += 1
         result = play(plan, url, home, bug)
-        if result.holds or _kind(result) != _kind(failed):
+        if result.holds or _kind(result) != _kind(failed) or result.happenings > best.happenings:
             return False
         best = result
         return True

@@ -167,6 +167,24 @@ def _parked_in_silence() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _refusal_put_to_sleep() -> Iterator[None]:
+    """A story whose write was refused sleeps for a year, and the case of it is lost."""
+    real = writing.Writing.rest
+
+    async def rest(self: Any, connection: Any, turn: Any, written: Any, now: Any) -> None:
+        await real(self, connection, turn, written, now)
+        await connection.execute(
+            "WITH asleep AS (UPDATE open_process o SET state = 2, wake_at = clock_timestamp() + interval '1 year'"
+            " WHERE o.state = 3 AND EXISTS (SELECT FROM effect e WHERE e.process_id = o.process_id AND e.state = 3)"
+            " RETURNING o.process_id)"
+            " DELETE FROM business_case c USING asleep WHERE c.process_id = asleep.process_id"
+        )
+
+    with patch.object(writing.Writing, "rest", rest):
+        yield
+
+
+@contextlib.contextmanager
 def _push_dropped() -> Iterator[None]:
     """A push that cannot be used is set aside without a reason."""
     real = translation.SETTLE
@@ -212,6 +230,8 @@ PLANTED: tuple[Planted, ...] = (
             _statement("FINISH_EFFECTS", lambda text: text.replace(
                 "WHERE told IS NOT NULL", "WHERE told IS NOT NULL AND told ->> 'kind' <> 'project'"))),
     Planted("push-dropped", "a push that is set aside has no reason", "pushes_are_settled", _push_dropped),
+    Planted("refusal-asleep", "a refused write's story sleeps without a case", "refusals_have_cases",
+            _refusal_put_to_sleep),
     Planted("unknown-sent-again", "what may have happened is sent again instead of probed", "vendors_agree",
             _unknown_is_sent_again, ("lost_answer",)),
     Planted("unknown-taken-as-done", "what may have happened is taken as done", "vendors_agree", _refusals_swallowed,
