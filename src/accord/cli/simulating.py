@@ -87,7 +87,7 @@ def run_simulate(
             }
         )
     elif shortest is not None:
-        _tell_history(shortest, plant)
+        _tell_history(shortest, faults, plant)
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(results)} seeds broke a promise; the first is {failed[0].plan.seed}")
 
@@ -150,7 +150,7 @@ def _shortest(failed: Result, plant: str | None) -> Result:
         return shorten(failed, url, home, None if plant is None else planted(plant))
 
 
-def _tell_history(result: Result, plant: str | None) -> None:
+def _tell_history(result: Result, faults: str | None, plant: str | None) -> None:
     plan = result.plan
     for line in result.last[-80:]:
         typer.echo(line)
@@ -160,6 +160,7 @@ def _tell_history(result: Result, plant: str | None) -> None:
         typer.echo(f"broken: {result.broken}")
     again = ["accord", "simulate", "--seeds", "1", "--seed", str(plan.seed), "--deals", str(plan.deals)]
     again += ["--days", str(plan.days), *(["--actions", str(plan.actions)] if plan.actions is not None else [])]
+    again += ["--faults", faults] if faults is not None else []  # they set how hard each fault comes
     again += ["--keep", ",".join(plan.weather.present()) or "none"]
     again += ["--plant", plant] if plant is not None else []
     typer.echo(f"again: {shlex.join(again)}")
