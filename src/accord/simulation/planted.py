@@ -18,6 +18,7 @@ from accord.engine.dispatcher import Dispatcher
 from accord.engine.intents import Decision
 from accord.engine.outcomes import Committed, Unknown
 from accord.ledger import postings
+from accord.simulation.weather import FAULTS
 
 Patches = Callable[[], contextlib.AbstractContextManager[Any]]
 
@@ -231,7 +232,7 @@ PLANTED: tuple[Planted, ...] = (
                 "WHERE told IS NOT NULL", "WHERE told IS NOT NULL AND told ->> 'kind' <> 'project'"))),
     Planted("push-dropped", "a push that is set aside has no reason", "pushes_are_settled", _push_dropped),
     Planted("refusal-asleep", "a refused write's story sleeps without a case", "refusals_have_cases",
-            _refusal_put_to_sleep),
+            _refusal_put_to_sleep, FAULTS),  # a write is refused only when much goes wrong at once
     Planted("unknown-sent-again", "what may have happened is sent again instead of probed", "vendors_agree",
             _unknown_is_sent_again, ("lost_answer",)),
     Planted("unknown-taken-as-done", "what may have happened is taken as done", "vendors_agree", _refusals_swallowed,
