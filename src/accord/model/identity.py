@@ -23,6 +23,7 @@ PREFIXES = {
     "notice": "NTC",
     "billable_item": "BIL",
     "change": "CHG",
+    "work": "WRK",
 }
 
 
