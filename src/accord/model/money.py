@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cache
+from math import lcm
 
 from babel.numbers import get_currency_precision, list_currencies
 
@@ -149,15 +150,17 @@ def allocate(amount: Money, weights: Sequence[Decimal]) -> tuple[Money, ...]:
 
     Source: features.md 3.4, worked values. Raises ValueError for no weights, a negative one, or all zero.
     """
-    whole = sum(weights, Decimal(0))
-    if not weights or whole <= 0 or any(weight < 0 for weight in weights):
+    if not weights or not any(weights) or any(weight < 0 for weight in weights):
         raise ValueError("weights must be given, none negative, not all zero")
-    units = amount.minor
-    shares = [Decimal(units) * weight / whole for weight in weights]
-    parts = [int(share.to_integral_value(rounding=ROUND_DOWN)) for share in shares]
-    missing = units - sum(parts)
-    step = 1 if missing >= 0 else -1
-    by_remainder = sorted(range(len(parts)), key=lambda i: (-abs(shares[i] - parts[i]), i))
-    for index in by_remainder[: abs(missing)]:
-        parts[index] += step
-    return tuple(Money.from_minor(part, amount.currency) for part in parts)
+    # Whole numbers in the same proportion: a decimal quotient of 28 digits could hand the last unit to the wrong part.
+    ratios = [weight.as_integer_ratio() for weight in weights]
+    scale = lcm(*(below for _, below in ratios))
+    whole_weights = [above * (scale // below) for above, below in ratios]
+    units, whole = abs(amount.minor), sum(whole_weights)
+    shares = [divmod(units * weight, whole) for weight in whole_weights]
+    parts = [part for part, _ in shares]
+    by_remainder = sorted(range(len(parts)), key=lambda i: (-shares[i][1], i))
+    for index in by_remainder[: units - sum(parts)]:
+        parts[index] += 1
+    sign = 1 if amount.minor >= 0 else -1
+    return tuple(Money.from_minor(sign * part, amount.currency) for part in parts)
