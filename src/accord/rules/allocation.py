@@ -14,7 +14,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Generic, TypeVar
 
-from accord.model.money import Money, Rounding, allocate
+from accord.model.money import Money, Rounding, allocate, decimals_of
 
 Key = TypeVar("Key")
 
@@ -78,12 +78,18 @@ def portion(amount: Money, fraction: Fraction, rule: Rounding = Rounding.HALF_UP
     A quotient such as 5/6 has no exact decimal: 5/6 of 0.03 is 0.025 and rounds up, where the decimal 0.8333... of it
     would round down.
     """
-    units = Fraction(amount.minor) * fraction
-    whole, rest = divmod(abs(units.numerator), units.denominator)
+    exact = Fraction(amount.amount) * fraction
+    return Money(rounded_to(exact, decimals_of(amount.currency), rule), amount.currency)
+
+
+def rounded_to(exact: Fraction, places: int, rule: Rounding = Rounding.HALF_UP) -> Decimal:
+    """A fraction as a decimal of so many places; halves go away from zero under HALF_UP, as for every Decimal."""
+    scaled = abs(exact) * 10**places
+    whole, rest = divmod(scaled.numerator, scaled.denominator)
     if rest and rule is not Rounding.DOWN:
-        half = 2 * rest - units.denominator
-        whole += half > 0 or (half == 0 and (rule is Rounding.HALF_UP or whole % 2 == 1))
-    return Money.from_minor(whole if units >= 0 else -whole, amount.currency)
+        beyond_half = 2 * rest - scaled.denominator
+        whole += beyond_half > 0 or (beyond_half == 0 and (rule is Rounding.HALF_UP or whole % 2 == 1))
+    return Decimal(whole if exact >= 0 else -whole).scaleb(-places)
 
 
 def by_progress(amount: Money, progress: Sequence[Fraction], rule: Rounding = Rounding.HALF_UP) -> tuple[Money, ...]:
