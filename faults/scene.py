@@ -47,6 +47,7 @@ class Scene:
     pipeline: Pipeline
     world: World
     crm: SalesforceClient
+    push_secrets: Mapping[str, str]
     workers: list[Child] = field(default_factory=list)
     server: Child | None = None
     deaths: int = 0
@@ -140,11 +141,11 @@ async def scene(home: Path, url: str | None, *, deals: int = 300, workers: int =
     here: Scene | None = None
     try:
         async with open_house(settings) as house:
-            await connect_sandbox(house, sandbox, settings=SETTINGS, firm=firm(pipeline.products))
+            secrets = await connect_sandbox(house, sandbox, settings=SETTINGS, firm=firm(pipeline.products))
             switchboard, address = await open_switchboard(house), house.url
         session = switchboard.session("salesforce")
         async with World(sandbox, session) as world:
-            here = Scene(settings, address, pipeline, world, SalesforceClient(session))
+            here = Scene(settings, address, pipeline, world, SalesforceClient(session), secrets)
             here.hire(workers)
             try:
                 yield here
