@@ -1,0 +1,1 @@
+"""Business measures as versioned definitions: name, variant, the formula in words, the function that reckons it."""
