@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -15,43 +17,63 @@ import psycopg
 from accord.engine import statements
 from accord.engine.router import starts
 from accord.model.events import Fact
+from bench import waits
 from bench.flow import FLOWS
 
+BEGAN = "2026-01-01T00:00:00+00:00"
 
-def run(url: str, *, flows: int, workers: int, vendor: str = "null") -> dict[str, Any]:
-    """Let `workers` processes work off `flows` flows; flows a second, and how long one took from start to end."""
-    enter(url, flows)
-    started = time.perf_counter()
-    children = [_child(url, vendor) for _ in range(workers)]
+
+# From the turn that took a process on to the one that ended it.
+TOOK = """
+SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
+    ORDER BY extract(epoch FROM p.finished_at - e.recorded_at) * 1000)
+FROM process p JOIN event e ON e.type = 'process.started' AND e.causation = 'process ' || p.id
+WHERE p.started_at >= %(since)s AND e.recorded_at >= %(since)s
+"""
+DONE = "SELECT count(*), count(DISTINCT canonical_id) FROM effect WHERE intended_at >= %(since)s AND state = 2"
+
+
+def run(url: str, *, flows: int, workers: int, vendor: str = "null", spread: bool = False) -> dict[str, Any]:
+    """Let `workers` processes work off `flows` flows; flows a second, how long one took from being taken on to its end,
+    and what the sessions of the workers waited for. With `spread` the things' ids are no sequence, as in a real firm.
+    """
+    with psycopg.connect(url) as connection:
+        since = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert since is not None
+    enter(url, flows, spread=spread)
+    children = [child_of(url, vendor) for _ in range(workers)]
     for child in children:
         assert child.stdout is not None
         child.stdout.readline()  # it is connected and waits for the word
-    started = time.perf_counter()
-    for child in children:
-        assert child.stdin is not None
-        child.stdin.write(b"go\n")
-        child.stdin.flush()
-    with psycopg.connect(url, autocommit=True) as connection:
-        while (row := connection.execute("SELECT count(*) FROM open_process").fetchone()) is not None and row[0]:
-            time.sleep(0.05)
-    seconds = time.perf_counter() - started
+    with waits.Waits(url) as waited, psycopg.connect(url, autocommit=True) as connection:
+        started = time.perf_counter()
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write(b"go\n")
+            child.stdin.flush()
+        while connection.execute("SELECT FROM open_process LIMIT 1", prepare=True).fetchone() is not None:
+            time.sleep(0.02)
+        seconds = time.perf_counter() - started
     told = [json.loads(child.communicate(b"stop\n")[0].splitlines()[-1]) for child in children]
     with psycopg.connect(url) as connection:
-        checked = connection.execute(
-            "SELECT count(*), count(DISTINCT canonical_id) FROM effect WHERE state = 2"
-        ).fetchone()
-    assert checked == (flows * 5, flows * 5), checked
+        assert connection.execute(DONE, {"since": since[0]}).fetchone() == (flows * 5, flows * 5)
+        took = connection.execute(TOOK, {"since": since[0]}).fetchone()
+    assert took is not None
     return {
         "flows_per_second": round(flows / seconds),
         "flows": flows,
         "workers": workers,
+        "p50_ms": round(took[0][0]),
+        "p99_ms": round(took[0][1]),
         "peak_mb": max(each["mb"] for each in told),
+        "python_cores": round(sum(each["cpu_seconds"] for each in told) / seconds, 2),
+        "waits": waited.shares(),
     }
 
 
 def latency(url: str, *, flows: int = 100) -> dict[str, Any]:
     """One process at a time at a vendor that takes a millisecond: median and 99th percentile in milliseconds."""
-    child = _child(url, "millisecond")
+    child = child_of(url, "millisecond")
     assert child.stdout is not None
     assert child.stdin is not None
     child.stdout.readline()
@@ -61,7 +83,7 @@ def latency(url: str, *, flows: int = 100) -> dict[str, Any]:
     with psycopg.connect(url, autocommit=True) as connection:
         for number in range(flows):
             started = time.perf_counter()
-            _enter(connection, [number])
+            start(connection, [number])
             while (row := connection.execute("SELECT count(*) FROM open_process").fetchone()) is not None and row[0]:
                 time.sleep(0.0005)
             took.append((time.perf_counter() - started) * 1000)
@@ -70,24 +92,29 @@ def latency(url: str, *, flows: int = 100) -> dict[str, Any]:
     return {"p50_ms": round(statistics.median(took), 1), "p99_ms": round(sorted(took)[int(len(took) * 0.99)], 1)}
 
 
-def _child(url: str, vendor: str) -> subprocess.Popen[bytes]:
+def child_of(url: str, vendor: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "bench.flow", url, vendor]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
 
 
-def enter(url: str, flows: int) -> None:
+def enter(url: str, flows: int, *, spread: bool = False) -> None:
     """Start this many flows, all ready."""
     with psycopg.connect(url, autocommit=True) as connection:
         for first in range(0, flows, 5000):
-            _enter(connection, range(first, min(flows, first + 5000)))
+            start(connection, range(first, min(flows, first + 5000)), spread=spread)
         connection.execute("VACUUM ANALYZE")
 
 
-def _enter(connection: Any, numbers: Any) -> None:
-    facts = [Fact("bench.go", f"flow-{number}", "2026-01-01T00:00:00+00:00", "bench", {}) for number in numbers]
+def start(connection: Any, numbers: Sequence[int], *, spread: bool = False, first_id: int = 10**12) -> None:
+    """Start the flows of these numbers; one transaction."""
+    facts = [Fact("bench.go", subject_of(number, spread=spread), BEGAN, "bench", {}) for number in numbers]
     rows = [
-        {"id": 10**12 + number, **row}
+        {"id": first_id + number, **row}
         for number, row in zip(numbers, starts(FLOWS, facts, [None] * len(facts)), strict=True)
     ]
     connection.execute(statements.START_PROCESSES, {"rows": orjson.dumps(rows, default=str).decode()})
     connection.execute("SELECT pg_notify('accord_ready', '')")
+
+
+def subject_of(number: int, *, spread: bool) -> str:
+    return hashlib.blake2b(b"%d" % number, digest_size=10).hexdigest() if spread else f"flow-{number}"

@@ -21,6 +21,7 @@ from accord.engine.outcomes import Committed, Outcome, Write
 from accord.engine.story import Process, effect, process
 from accord.engine.worker import Worker
 from accord.model.events import Fact
+from bench import waits
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,13 @@ def vendor_of(name: str) -> NullVendor:
 
 
 async def work(url: str, vendor: str) -> None:
-    async def connect() -> Any:
-        connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
+    async def connect(name: str = waits.APPLICATION) -> Any:
+        connection = await psycopg.AsyncConnection.connect(url, autocommit=True, application_name=name)
         documents.adopt(connection)
         await connection.execute("SELECT set_config('plan_cache_mode', 'force_generic_plan', false)")
         return connection
 
-    first = await connect()
+    first = await connect("accord bench")
     lease = await Lease.register(first, url)
     system = vendor_of(vendor)
     worker = Worker(connect, FLOWS, system, NoKnowledge(), lease=lease)
@@ -144,14 +145,13 @@ async def work(url: str, vendor: str) -> None:
     lease.end()
     await leave(first, lease.worker_id)
     await first.close()
-    print(
-        json.dumps({"mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "turns": worker.turns}),
-        flush=True,
-    )
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    told = {"mb": used.ru_maxrss // 1024, "turns": worker.turns, "cpu_seconds": used.ru_utime + used.ru_stime}
+    print(json.dumps(told), flush=True)
 
 
 async def _listen(connect: Any, worker: Worker) -> None:
-    connection = await connect()
+    connection = await connect("accord bench")
     async with connection:
         await connection.execute("LISTEN accord_ready")
         async for _ in connection.notifies():
