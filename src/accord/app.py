@@ -26,7 +26,7 @@ from accord.connect.vault import Vault, open_vault
 from accord.db import documents, months
 from accord.db.address import url as database_url
 from accord.db.migrate import upgrade
-from accord.db.pool import Pool, open_pool, transaction
+from accord.db.pool import DatabaseUnreachable, Pool, open_pool, transaction
 from accord.engine import eventlog, lease, router
 from accord.engine.budget import TICK_SECONDS, Budget, tick_all
 from accord.engine.lease import Lease
@@ -43,6 +43,9 @@ log = structlog.get_logger()
 ENGINE_SESSION = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
 PROMISES_LOOK_BACK = timedelta(days=2)
 CHANNELS = ("accord_ready", "accord_facts", "accord_inbox")
+# How long a process that starts waits for a database that is being restarted, and one that ends waits to say good-bye.
+PATIENCE_SECONDS = 60.0
+LAST_WORDS_SECONDS = 3.0
 RACES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 
 COUNT_CALLS = """
@@ -129,17 +132,32 @@ class Cadence:
 
 @contextlib.asynccontextmanager
 async def open_house(
-    settings: Settings, *, migrate: bool = True, connections: int | None = None
+    settings: Settings, *, migrate: bool = True, connections: int | None = None, patience: float = 0.0
 ) -> AsyncIterator[House]:
-    """Start the database if it is ours, bring its tables up to date, open a pool."""
-    url = await asyncio.to_thread(database_url, settings)
-    if migrate:
-        await asyncio.to_thread(upgrade, url)
-    pool = await open_pool(url, max_size=connections or settings.database_connections, settings=ENGINE_SESSION)
+    """Start the database if it is ours, bring its tables up to date, open a pool.
+
+    A database that does not answer is waited for up to `patience` seconds. Raises DatabaseUnreachable.
+    """
+    url, pool = await _open(settings, migrate=migrate, connections=connections, patience=patience)
     try:
         yield House(settings, url, pool, open_vault(settings.home, key_file=settings.vault_key_file))
     finally:
         await pool.close()
+
+
+async def _open(settings: Settings, *, migrate: bool, connections: int | None, patience: float) -> tuple[str, Pool]:
+    most, deadline = connections or settings.database_connections, time.monotonic() + patience
+    while True:
+        try:
+            url = await asyncio.to_thread(database_url, settings)
+            if migrate:
+                await asyncio.to_thread(upgrade, url)
+            return url, await open_pool(url, max_size=most, settings=ENGINE_SESSION)
+        except DatabaseUnreachable as refusal:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("database not reached yet, trying again", reason=str(refusal))
+            await asyncio.sleep(1.0)
 
 
 class CallCounter:
@@ -270,8 +288,20 @@ class WorkerProcess:
         finally:
             # First and whatever happens: a heart that beats on keeps the work of a worker that is gone from everybody.
             held.end()
-            async with house.pool.connection() as db:
-                await lease.leave(db, held.worker_id)
+            await self._say("hand back the work", self._leave(held))
+
+    async def _leave(self, held: Lease) -> None:
+        async with self._house.pool.connection() as db:
+            await lease.leave(db, held.worker_id)
+
+    async def _say(self, what: str, last: Awaitable[None]) -> None:
+        """Tell the database something at the end, if it takes it soon: one that is away must not keep a worker from
+        its next life, and others take over what was not handed back."""
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await last
+        except (TimeoutError, psycopg.OperationalError) as error:
+            log.warning("the database did not take a worker's last words", words=what, reason=type(error).__name__)
 
     async def _work_under(self, held: Lease) -> None:
         house, outside, every = self._house, self._outside, self._cadence
@@ -312,7 +342,7 @@ class WorkerProcess:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await switchboard.close()
-            await calls.flush(house.pool, held.worker_id)
+            await self._say("count the calls", calls.flush(house.pool, held.worker_id))
 
     async def _steady(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Run a loop; what breaks it is logged and it starts again, unless it is the lease or the database."""

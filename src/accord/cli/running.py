@@ -8,7 +8,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 
-from accord.app import WorkerProcess, open_house
+from accord.app import PATIENCE_SECONDS, WorkerProcess, open_house
 from accord.cli.logs import configure
 from accord.demo.children import Child, end, start
 from accord.errors import NotFound, Unavailable
@@ -23,7 +23,7 @@ def run_worker(poll_seconds: float | None) -> None:
 
 
 async def _worker(settings: Settings, poll_seconds: float | None) -> None:
-    async with open_house(settings) as house:
+    async with open_house(settings, patience=PATIENCE_SECONDS) as house:
         process = WorkerProcess(house, poll_seconds=poll_seconds)
         _on_interrupt(process.stop)
         await process.run()
@@ -41,7 +41,7 @@ async def _server(settings: Settings) -> None:
     from accord.governance.state import State
     from accord.web.pages import add_pages
 
-    async with open_house(settings) as house:
+    async with open_house(settings, patience=PATIENCE_SECONDS) as house:
         stopping = asyncio.Event()
         _on_interrupt(stopping.set)
         state = State(pool=house.pool, settings=house.settings, vault=house.vault, now=house.now)

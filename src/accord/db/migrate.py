@@ -50,25 +50,44 @@ def upgrade(url: str) -> None:
     A second caller waits for the first, and then finds nothing to do.
     Raises DatabaseUnreachable, MigrationBlocked, DatabaseNewerThanCode, psycopg.Error.
     """
-    with _alone(url) as alone, _engine_connection(url) as connection:
-        applied = MigrationContext.configure(connection).get_current_heads()
-        connection.rollback()
-        config = _config()
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "heads")
-        except (CommandError, ResolutionError) as refusal:
-            raise _newer(applied) from refusal
-        except OperationalError as refusal:
-            if isinstance(refusal.orig, errors.LockNotAvailable):
-                raise MigrationBlocked(
-                    "A migration waited too long for a table that is in use. Nothing of it was done: run it again when "
-                    "the long transaction has ended."
-                ) from refusal
-            raise
-        # A busy table is no reason not to start: the worker's housekeeping asks again.
-        with suppress(errors.LockNotAvailable):
-            months.keep(alone)
+    try:
+        with _alone(url):
+            with _engine_connection(url) as connection:
+                _run_missing(connection)
+            # A busy table is no reason not to start: the worker's housekeeping asks again.
+            with suppress(errors.LockNotAvailable), _connect(url, autocommit=True) as single:
+                months.keep(single)
+    except OperationalError as refusal:
+        if isinstance(refusal.orig, psycopg.OperationalError) and _is_lost(refusal.orig):
+            raise unreachable(refusal.orig) from refusal
+        raise
+    except psycopg.OperationalError as refusal:
+        if _is_lost(refusal):
+            raise unreachable(refusal) from refusal
+        raise
+
+
+def _run_missing(connection: Connection) -> None:
+    applied = MigrationContext.configure(connection).get_current_heads()
+    connection.rollback()
+    config = _config()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "heads")
+    except (CommandError, ResolutionError) as refusal:
+        raise _newer(applied) from refusal
+    except OperationalError as refusal:
+        if isinstance(refusal.orig, errors.LockNotAvailable):
+            raise MigrationBlocked(
+                "A migration waited too long for a table that is in use. Nothing of it was done: run it again when "
+                "the long transaction has ended."
+            ) from refusal
+        raise
+
+
+def _is_lost(error: psycopg.OperationalError) -> bool:
+    """Whether the connection went away or was not to be had; what the server refused for another reason has a code."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def current(url: str) -> str | None:
@@ -108,41 +127,50 @@ def _engine_connection(url: str) -> Iterator[Connection]:
     """What Alembic works through, over our own driver and any form of address that the driver takes."""
 
     def connect() -> psycopg.Connection[Any]:
-        return psycopg.connect(url, application_name="accord migrate", connect_timeout=10)
+        return _session(url)
 
     engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
     with engine.connect() as connection:
         yield connection
 
 
-@contextmanager
-def _alone(url: str) -> Iterator[psycopg.Connection[Any]]:
-    """Hold the advisory lock of migrations, on a connection of its own, so that no migration's commit lets it go.
+def _session(url: str, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+    """A connection that prepares nothing: behind a pooler what was prepared stays with another session."""
+    return psycopg.connect(
+        url, autocommit=autocommit, application_name="accord migrate", connect_timeout=10, prepare_threshold=None
+    )
 
-    Asked for again and again rather than waited for: a waiting statement holds a snapshot, and a CREATE INDEX
-    CONCURRENTLY in the migration that is running would wait for it for ever.
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Hold the advisory lock of migrations in a transaction of its own, so that no migration's commit lets it go.
+
+    A transaction's lock, not a session's, which a pooler would leave with somebody else. Asked for again and again
+    rather than waited for: a waiting statement holds a snapshot, and a CREATE INDEX CONCURRENTLY in the migration that
+    is running would wait for it for ever. A transaction between two statements holds none.
     """
     deadline = time.monotonic() + WAIT_SECONDS
     with _connect(url) as connection:
-        # Idle while migrations run, which may be long; a server-wide limit must not cut the lock short.
-        connection.execute("SET idle_session_timeout = 0")
         while not _taken(connection):
+            connection.rollback()
             if time.monotonic() > deadline:
                 raise MigrationBlocked(
                     f"Another process has been migrating this database for {WAIT_SECONDS:.0f} seconds. "
                     "Run it again later."
                 )
             time.sleep(LOOK_EVERY_SECONDS)
-        yield connection
+        yield
 
 
-def _connect(url: str) -> psycopg.Connection[Any]:
+def _connect(url: str, *, autocommit: bool = False) -> psycopg.Connection[Any]:
     try:
-        return psycopg.connect(url, autocommit=True, application_name="accord migrate", connect_timeout=10)
+        return _session(url, autocommit=autocommit)
     except (psycopg.OperationalError, psycopg.ProgrammingError) as refusal:
         raise unreachable(refusal) from refusal
 
 
 def _taken(connection: psycopg.Connection[Any]) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_LOCK]).fetchone()
+    # Idle while migrations run, which may be long; a server-wide limit must not cut the lock short.
+    connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK]).fetchone()
     return bool(row and row[0])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import select
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from accord.db import documents
+from accord.db.address import watched
 from accord.errors import Unavailable
 
 Connection = AsyncConnection[Any]
@@ -18,6 +21,12 @@ Pool = AsyncConnectionPool[Connection]
 
 OLDEST_SERVER = 15
 OPEN_TIMEOUT_SECONDS = 30.0
+# The pool doubles the pause between two attempts to connect: after an outage of minutes it would go on resting for
+# minutes. It gives up early instead, and whoever asks next starts anew.
+RECONNECT_SECONDS = 5.0
+WAIT_SECONDS = 10.0
+WAIT_SECONDS = 10.0  # for a connection of the pool; a caller of an API gives up not much later
+AGAIN_SECONDS = 0.25
 
 # A transaction here is one request or one batch. What takes longer than this is stuck, and holds others up.
 LIMITS = {
@@ -40,6 +49,25 @@ class DatabaseTooOld(Unavailable):
     title = "Database too old"
 
 
+class Returning(AsyncConnection[Any]):
+    """A pool's connection: one that cannot be had is tried again at once, for as long as it is `wanted`.
+
+    A pool's own pauses double: after a failover of half a minute it would come back half a minute late.
+    """
+
+    @classmethod
+    async def connect(  # type: ignore[override]
+        cls, conninfo: str = "", *, wanted: Callable[[], bool] = lambda: False, **more: Any
+    ) -> Self:
+        while True:
+            try:
+                return await super().connect(conninfo, **more)
+            except psycopg.OperationalError:
+                if not wanted():
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
+
+
 async def open_pool(
     url: str,
     *,
@@ -51,9 +79,11 @@ async def open_pool(
     """A pool that is open and has shown that the database answers; close it with `await pool.close()`.
 
     Every connection works in UTC, with time limits, and reads JSON numbers as Decimal. `settings` are session settings
-    that go before the usual ones, such as `{"plan_cache_mode": "force_generic_plan"}`.
+    that go before the usual ones, such as `{"plan_cache_mode": "force_generic_plan"}`. A connection that the server has
+    ended is never given out, and a database that was away is found again as soon as it is back.
     Raises DatabaseUnreachable, DatabaseTooOld.
     """
+    url = watched(url)
     wanted = {**LIMITS, **(settings or {})}
 
     async def configure(connection: Connection) -> None:
@@ -64,18 +94,28 @@ async def open_pool(
         )
         await connection.commit()
 
+    async def check(connection: Connection) -> None:
+        try:
+            hear(connection)
+        except psycopg.OperationalError:
+            await pool.drain()  # whatever ended this one has most likely ended the others
+            raise
+
     pool: Pool = AsyncConnectionPool(
         url,
+        connection_class=Returning,
         min_size=min_size,
         max_size=max_size,
         open=False,
         configure=configure,
-        kwargs={"application_name": application_name, "connect_timeout": 10},
+        check=check,
+        timeout=WAIT_SECONDS,
+        kwargs={"application_name": application_name, "wanted": lambda: not pool.closed},
         name=application_name,
     )
     try:
         # One plain connection first: its refusal says why, where a pool only says that time ran out.
-        async with await AsyncConnection.connect(url, connect_timeout=10) as connection:
+        async with await AsyncConnection.connect(url) as connection:
             version = connection.info.server_version // 10000
         if version < OLDEST_SERVER:
             raise DatabaseTooOld(f"The database is PostgreSQL {version}; Accord needs {OLDEST_SERVER} or newer.")
@@ -84,6 +124,15 @@ async def open_pool(
         await pool.close()
         raise unreachable(refusal) from refusal
     return pool
+
+
+def hear(connection: Connection) -> None:
+    """Take in what the server said while the connection lay idle; no round trip. Raises OperationalError when it has
+    ended the connection."""
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    while poll.poll(0):
+        connection.pgconn.consume_input()
 
 
 def unreachable(refusal: Exception) -> DatabaseUnreachable:
@@ -96,6 +145,15 @@ def unreachable(refusal: Exception) -> DatabaseUnreachable:
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection inside one transaction: committed at the end, rolled back when anything is raised."""
-    async with pool.connection() as connection, connection.transaction():
-        yield connection
+    """A connection inside one transaction: committed at the end, rolled back when anything is raised.
+
+    Raises OperationalError when the database is not there, or takes no writes any more: then the next connection may
+    find the server that does.
+    """
+    async with pool.connection() as connection:
+        try:
+            async with connection.transaction():
+                yield connection
+        except psycopg.errors.ReadOnlySqlTransaction as refusal:
+            await connection.close()
+            raise psycopg.OperationalError("the database takes no writes now") from refusal
