@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -219,11 +220,11 @@ async def _ledger(db: Any, now: datetime) -> None:
             id=f"BIL-{id[4:]}", kind="milestone", engagement=DEAL, legal_entity=entity, amount=amount, source="milestone",
             source_id=id, approved_at=at,
         )  # fmt: skip
-        into = {"US": Disposition.COLLECTED, "DE": Disposition.BILLED, "JP": Disposition.DISPUTED}[entity]
-        post = move(
-            f"approve {id}", about, amount, out_of=Disposition.APPROVED, into=into, cause="test", at=at, new=True
-        )
-        entries.append((post.entry, post.items, post.postings))
+        end = {"US": Disposition.COLLECTED, "DE": Disposition.BILLED, "JP": Disposition.DISPUTED}[entity]
+        way = [Disposition.APPROVED, Disposition.BILLED, *([end] if end is not Disposition.BILLED else [])]
+        for out_of, into in pairwise(way):
+            post = move(f"{into} {id}", about, amount, out_of=out_of, into=into, cause="test", at=at, new=True)
+            entries.append((post.entry, post.items, post.postings))
     await postings.write(db, entries)
 
 

@@ -135,8 +135,9 @@ class Known:
                     " ON CONFLICT DO NOTHING"
                 )
                 await connection.execute(
-                    "INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount,"
-                    " cause, posted_at) VALUES ('unbalanced', 'i', 'e', 'US', 'USD', 'wip', 1, 'c', now())"
+                    "INSERT INTO item_part (item_id, part, engagement, legal_entity, currency, disposition, amount,"
+                    " worked_on, entry, cause, posted_at)"
+                    " VALUES ('i', 1, 'e', 'US', 'USD', 'wip', 1, now(), 'unbalanced', 'c', now())"
                 )
             self.posted.append(name)
 

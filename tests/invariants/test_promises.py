@@ -53,15 +53,18 @@ DAMAGE = {
     ),
     "ledger_balances": (
         "INSERT INTO billable_item VALUES ('i', 'k', 'e', 'US', 'USD', 10, 's', 's', now());"
-        "INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount, cause, posted_at)"
-        " VALUES ('e', 'i', 'e', 'US', 'USD', 'wip', 9, 'c', now())",
+        "INSERT INTO item_part (item_id, part, engagement, legal_entity, currency, disposition, amount, worked_on,"
+        " entry, cause, posted_at) VALUES ('i', 1, 'e', 'US', 'USD', 'wip', 9, now(), 'e', 'c', now())",
         {"ledger_balances"},
     ),
     "invoiced_once": (
         "INSERT INTO billable_item VALUES ('i', 'k', 'e', 'US', 'USD', 10, 's', 's', now());"
-        "INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount, cause, posted_at)"
-        " VALUES ('e', 'i', 'e', 'US', 'USD', 'billed', 20, 'c', now()),"
-        " ('e', 'i', 'e', 'US', 'USD', 'wip', -10, 'c', now()), ('e', 'i', 'e', 'US', 'USD', 'approved', -10, 'c', now())",
+        "INSERT INTO transfer (entry, item_id, part, out_of, placed_in, amount, cause, posted_at)"
+        " VALUES ('e', 'i', 1, 'approved', 'wip', 10, 'c', now()), ('f', 'i', 1, 'wip', 'billed', 10, 'c', now()),"
+        " ('f', 'i', 2, 'wip', 'billed', 10, 'c', now()), ('g', 'i', 2, 'billed', 'wip', 10, 'c', now());"
+        "INSERT INTO item_part (item_id, part, engagement, legal_entity, currency, disposition, amount, worked_on,"
+        " entry, cause, posted_at) VALUES ('i', 1, 'e', 'US', 'USD', 'billed', 10, now(), 'f', 'c', now());"
+        "INSERT INTO ledger_total VALUES ('e', 'US', 'USD', 'billed', now(), 10, 1, 0)",
         {"invoiced_once"},
     ),
     "links_are_kept": ("DELETE FROM crosswalk WHERE canonical_id = 'a-0'", {"links_are_kept"}),

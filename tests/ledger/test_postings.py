@@ -1,5 +1,6 @@
 """The ledger conserves, and PostgreSQL itself refuses what does not."""
 
+import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -63,16 +64,52 @@ async def test_an_item_is_not_billed_twice(pool: Pool) -> None:
         await post(pool, moved("bill again", HUNDRED, Disposition.WIP, Disposition.BILLED))
 
 
-async def test_an_entry_that_does_not_balance_is_refused(pool: Pool) -> None:
-    lopsided = Post(BILL.entry, (), BILL.postings[:1])
-    await post(pool, APPROVE)
+async def test_parts_that_are_not_their_item_are_refused(pool: Pool) -> None:
+    lopsided = moved("approve", Money.of("99.00", "EUR"), Disposition.APPROVED, Disposition.WIP, new=True)
     with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="does not balance"):
         await post(pool, lopsided)
 
 
+async def test_billed_work_does_not_go_back_to_be_billed_again(pool: Pool) -> None:
+    """Also for who writes to the state itself: the way from billed to WIP is none."""
+    await post(pool, APPROVE, BILL)
+    with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="nothing goes from billed to wip"):
+        async with transaction(pool) as db:
+            await db.execute("UPDATE item_part SET disposition = 'wip'")
+
+
+async def test_whoever_moves_a_part_the_journal_tells(pool: Pool) -> None:
+    await post(pool, APPROVE)
+    async with transaction(pool) as db:
+        await db.execute("UPDATE item_part SET disposition = 'held', entry = 'hold', cause = 'somebody'")
+        rows = await (await db.execute("SELECT entry, out_of, placed_in, amount FROM transfer ORDER BY id")).fetchall()
+        totals = await (await db.execute("SELECT disposition, amount FROM ledger_total WHERE parts > 0")).fetchall()
+    assert rows == [("approve", "approved", "wip", Decimal("100.00")), ("hold", "wip", "held", Decimal("100.00"))]
+    assert totals == [("held", Decimal("100.00"))]
+
+
+async def test_two_that_bill_one_item_at_once_meet_at_its_row(pool: Pool) -> None:
+    await post(pool, APPROVE)
+
+    async def bill(entry: str) -> bool:
+        try:
+            await post(pool, moved(entry, HUNDRED, Disposition.WIP, Disposition.BILLED))
+        except psycopg.errors.IntegrityConstraintViolation:
+            return False
+        return True
+
+    assert sorted(await asyncio.gather(bill("a"), bill("b"))) == [False, True]
+
+
 async def test_postings_cannot_be_changed(pool: Pool) -> None:
     await post(pool, APPROVE)
-    for statement in ("UPDATE posting SET amount = 0", "DELETE FROM posting", "DELETE FROM billable_item"):
+    for statement in (
+        "UPDATE transfer SET amount = 0",
+        "DELETE FROM transfer",
+        "DELETE FROM billable_item",
+        "DELETE FROM item_part",
+        "UPDATE item_part SET engagement = 'another'",
+    ):
         with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="append-only"):
             async with transaction(pool) as db:
                 await db.execute(statement)

@@ -43,10 +43,8 @@ def test_a_settlement_is_posted_when_it_was_settled() -> None:
     opening, settling = (each for each in disputed("lost") if isinstance(each, Post))
     assert {each["posted_at"] for each in opening.postings} == {f"{OPENED}T08:00:00+00:00"}
     assert {each["posted_at"] for each in settling.postings} == {NOW}
-    assert {(each["disposition"], each["amount"]) for each in settling.postings} == {
-        ("disputed", "-100.00"),
-        ("credited", "100.00"),
-    }
+    (row,) = settling.postings
+    assert (row["out_of"][0], row["placed_in"], row["amount"]) == ("disputed", "credited", "100.00")
 
 
 def test_a_payment_keeps_only_what_it_pays() -> None:

@@ -30,8 +30,7 @@ ORDER BY i.changed_at DESC, i.id LIMIT %(limit)s
 ITEMS = """
 SELECT b.id, b.kind, b.engagement, d.body ->> 'name', b.legal_entity, b.amount, b.currency, b.approved_at,
        (SELECT array_agg(disposition ORDER BY disposition) FROM (
-           SELECT p.disposition FROM posting p WHERE p.item_id = b.id AND p.disposition <> 'approved'
-           GROUP BY 1 HAVING sum(p.amount) <> 0) stands)
+           SELECT DISTINCT p.disposition FROM item_part p WHERE p.item_id = b.id) stands)
 FROM billable_item b LEFT JOIN record d ON d.kind = 'deal' AND d.id = b.engagement
 WHERE (%(entities)s::text[] IS NULL OR b.legal_entity = ANY(%(entities)s))
   AND (%(after_id)s::text IS NULL OR b.id > %(after_id)s)

@@ -1,11 +1,12 @@
-"""Where approved value can be, and the balanced entries that move it. Pure; the stories post these.
+"""Where approved value can be, and the moves between. Pure; the stories post these.
 
-An item's whole value sits in dispositions at any time. Entries move it; each entry sums to zero per legal entity and
-currency. `approved` is the source account: its sum is minus the value approved.
+An item is a sum of parts, and each part lies in exactly one disposition. A move takes a part from one to another: both
+sides of the entry are one row of the journal, which the database writes itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -15,12 +16,22 @@ from accord.model.plain import Plain
 
 
 class Disposition(StrEnum):
+    """Where a part of an item lies. `approved` is where value comes from; nothing lies there."""
+
     APPROVED = "approved"
     WIP = "wip"
+    HELD = "held"
+    OVER_CAP = "over_cap"
+    NON_BILLABLE = "non_billable"
+    INTERCOMPANY = "intercompany"
+    DRAFT = "draft"
     BILLED = "billed"
     COLLECTED = "collected"
     DISPUTED = "disputed"
     CREDITED = "credited"
+    WRITTEN_OFF = "written_off"
+    TRANSFERRED = "transferred"
+    REVERSED = "reversed"
 
 
 def item(
@@ -53,27 +64,60 @@ def move(
     about: Plain,
     amount: Money,
     *,
-    out_of: Disposition,
+    out_of: Disposition | Sequence[Disposition],
     into: Disposition,
     cause: str,
     at: str,
     reference: str | None = None,
+    document: str | None = None,
     new: bool = False,
 ) -> Post:
-    """Move `amount` of an item from one disposition into another. `entry` names the happening: posting it again changes
-    nothing. `new` also registers the item."""
+    """Move `amount` of an item out of the first of the dispositions that has it, then the next. `entry` names the
+    happening: posting it again changes nothing. `new` also registers the item; `document` is the invoice it is on
+    from now."""
+    row = _row(entry, amount, out_of=out_of, into=into, cause=cause, at=at, reference=reference)
+    return Post(
+        entry=entry,
+        items=(about,) if new else (),
+        postings=({**row, "item_id": about["id"], "into_document": document, "into_line": document and 1},),
+    )
 
-    def line(disposition: Disposition, value: Money) -> dict[str, Any]:
-        return {
-            "item_id": about["id"],
-            "engagement": about["engagement"],
-            "legal_entity": about["legal_entity"],
-            "currency": amount.currency,
-            "disposition": disposition.value,
-            "amount": str(value.amount),
-            "reference": reference,
-            "cause": cause,
-            "posted_at": at,
-        }
 
-    return Post(entry=entry, items=(about,) if new else (), postings=(line(out_of, -amount), line(into, amount)))
+def move_document(
+    entry: str,
+    document: str,
+    amount: Money,
+    *,
+    out_of: Disposition | Sequence[Disposition],
+    into: Disposition,
+    cause: str,
+    at: str,
+    reference: str | None = None,
+    at_most: bool = False,
+) -> Post:
+    """Move `amount` of what an invoice or proposal holds, line by line, the last part split. `at_most` moves what is
+    there when less is there than asked for; without it the ledger refuses."""
+    row = _row(entry, amount, out_of=out_of, into=into, cause=cause, at=at, reference=reference)
+    return Post(entry=entry, items=(), postings=({**row, "document": document, "at_most": at_most},))
+
+
+def _row(
+    entry: str,
+    amount: Money,
+    *,
+    out_of: Disposition | Sequence[Disposition],
+    into: Disposition,
+    cause: str,
+    at: str,
+    reference: str | None,
+) -> dict[str, Any]:
+    sources = [out_of] if isinstance(out_of, Disposition) else out_of
+    return {
+        "entry": entry,
+        "out_of": [each.value for each in sources],
+        "placed_in": into.value,
+        "amount": str(amount.amount),
+        "reference": reference,
+        "cause": cause,
+        "posted_at": at,
+    }

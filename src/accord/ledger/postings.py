@@ -17,23 +17,16 @@ FROM json_to_recordset(%(rows)s::json) AS x (id text, kind text, engagement text
     amount numeric, source text, source_id text, approved_at timestamptz)
 ON CONFLICT (id) DO NOTHING
 """
-WRITE_POSTINGS = """
-INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount, reference, cause,
-    posted_at)
-SELECT x.entry, x.item_id, x.engagement, x.legal_entity, x.currency, x.disposition, x.amount, x.reference, x.cause,
-    x.posted_at
-FROM json_to_recordset(%(rows)s::json) AS x (entry text, item_id text, engagement text, legal_entity text,
-    currency text, disposition text, amount numeric, reference text, cause text, posted_at timestamptz)
-ON CONFLICT (entry, item_id, disposition) DO NOTHING
-"""
+# In the order given: an item may be approved, billed and collected in one turn.
+MOVE = "SELECT ledger_move(%(rows)s::json)"
 # What was approved is counted from the items, not from the postings: the two are compared, so a lost posting shows.
 STANDING = """
 WITH approved AS (
     SELECT legal_entity, currency, sum(amount) AS value FROM billable_item
     WHERE %(engagement)s::text IS NULL OR engagement = %(engagement)s GROUP BY 1, 2
 ), placed AS (
-    SELECT legal_entity, currency, disposition, sum(amount) AS value FROM posting
-    WHERE disposition <> 'approved' AND (%(engagement)s::text IS NULL OR engagement = %(engagement)s) GROUP BY 1, 2, 3
+    SELECT legal_entity, currency, disposition, sum(amount) AS value FROM item_part
+    WHERE %(engagement)s::text IS NULL OR engagement = %(engagement)s GROUP BY 1, 2, 3
 )
 SELECT coalesce(a.legal_entity, p.legal_entity), coalesce(a.currency, p.currency), coalesce(a.value, 0),
     p.disposition, p.value
@@ -57,15 +50,17 @@ class Standing:
 
 
 async def write(connection: Connection, entries: Sequence[tuple[str, tuple[Any, ...], tuple[Any, ...]]]) -> None:
-    """Write entries (entry name, items, postings) inside the caller's transaction; one written before stays as it is.
+    """Write entries (entry name, items, moves) inside the caller's transaction; one written before stays as it is.
 
-    Raises psycopg.errors.IntegrityConstraintViolation for an entry that does not balance or bills an item twice.
+    Raises psycopg.errors.IntegrityConstraintViolation for a move of what is not there (billed twice), one that is not
+    allowed, and parts that are not their item.
     """
     items = {item["id"]: item for _, items, _ in entries for item in items}
     if items:
         await connection.execute(WRITE_ITEMS, {"rows": as_json(list(items.values()))}, prepare=True)
-    rows = [{"entry": entry, **posting} for entry, _, postings in entries for posting in postings]
-    await connection.execute(WRITE_POSTINGS, {"rows": as_json(rows)}, prepare=True)
+    rows = [move for _, _, moves in entries for move in moves]
+    if rows:
+        await connection.execute(MOVE, {"rows": as_json(rows)}, prepare=True)
 
 
 async def standing(connection: Connection, engagement: str | None = None) -> list[Standing]:

@@ -9,14 +9,13 @@ from typing import Any
 
 from accord.engine.states import Priority
 from accord.engine.story import Effect, Now, Read, WaitFor, effect, process, together
-from accord.ledger.dispositions import Disposition, move
+from accord.ledger.dispositions import Disposition, move_document
 from accord.model import events
 from accord.model.billing import Dispute, Invoice, ReceivableHold
 from accord.model.engagement import InvoicePosting
 from accord.model.events import Fact
 from accord.model.money import Money, Rounding
 from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, keep_of_invoice, notice, tell_sales_of_money
-from accord.processes.invoice_to_cash import item_of
 from accord.processes.known import known
 
 
@@ -36,8 +35,8 @@ async def dispute(opened: Fact) -> dict[str, object]:
         notice(invoice, f"dispute {found.id}", f"Invoice {invoice.number} is disputed", text, urgent=True),
         _hold(invoice, found.reason),
         crm_invoice(invoice),
-        move(
-            f"dispute {found.id}", item_of(invoice), contested, out_of=source, into=Disposition.DISPUTED,
+        move_document(
+            f"dispute {found.id}", invoice.id, contested, out_of=(source, *_others(source)), into=Disposition.DISPUTED,
             cause=opened.type, at=opened.occurred_at,
         ),
         keep_of_invoice(invoice, "disputed"),
@@ -61,14 +60,21 @@ async def _settle(
         notice(invoice, f"dispute closed {found.id}", f"Dispute of invoice {invoice.number}: {status}",
                f"Outcome: {status}."),
         crm_invoice(invoice),
-        move(
-            f"settle {found.id}", item_of(invoice), contested, out_of=Disposition.DISPUTED, into=back,
-            cause=events.DISPUTE_CLOSED, at=settled_at.isoformat(),
+        move_document(
+            f"settle {found.id}", invoice.id, contested,
+            # What was paid while it was disputed is credited too when the claim is lost, and stays paid when it is won.
+            out_of=(Disposition.DISPUTED, *(_others(Disposition.DISPUTED) if status == "lost" else ())), into=back,
+            cause=events.DISPUTE_CLOSED, at=settled_at.isoformat(), at_most=status != "lost",
         ),
         keep_of_invoice(invoice, "disputed"),
     )  # fmt: skip
     await tell_sales_of_money(invoice, "settled")
     return {"invoice": invoice.number, "outcome": status}
+
+
+def _others(first: Disposition) -> tuple[Disposition, ...]:
+    """Where else the money of an invoice may lie."""
+    return tuple(each for each in (Disposition.BILLED, Disposition.COLLECTED) if each is not first)
 
 
 def _net_part(found: Dispute, invoice: Invoice) -> Money:

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 from accord.engine.states import Priority
 from accord.engine.story import Read, ReadRelated, Require, WaitFor, effect, keep, process, together
-from accord.ledger.dispositions import Disposition, item, move
+from accord.ledger.dispositions import Disposition, move_document
 from accord.model import events
 from accord.model.billing import Invoice, Payment, PaymentFailure
 from accord.model.engagement import InvoicePosting
 from accord.model.events import Fact
 from accord.model.money import Money
-from accord.model.plain import Plain
 from accord.model.problem import Problem
 from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, keep_of_invoice, notice, tell_sales_of_money
 from accord.processes.known import known
@@ -54,9 +53,9 @@ async def invoice_to_cash(received: Fact) -> dict[str, object]:
         links=(("invoice", invoice.id), ("customer", invoice.customer_id)),
     )
     await together(
-        move(
-            f"collect {payment.id}", item_of(invoice), collected_by(payment, invoice, before),
-            out_of=Disposition.BILLED, into=Disposition.COLLECTED,
+        move_document(
+            f"collect {payment.id}", invoice.id, collected_by(payment, invoice, before),
+            out_of=(Disposition.BILLED, Disposition.DISPUTED), into=Disposition.COLLECTED,
             cause=received.type, at=received.occurred_at, reference=payment.reference,
         ),
         keep_of_invoice(invoice, "paid", "status"),
@@ -79,20 +78,6 @@ def _too_large(payment: Payment, invoice: Invoice, before: Money) -> tuple[Probl
         return ()
     message = f"{open_amount} are open, {payment.amount} came in."
     return (Problem("payment_too_large", message, "amount", "Enter the rest as unapplied cash in the ERP, then skip."),)
-
-
-def item_of(invoice: Invoice) -> Plain:
-    """The billable item behind an invoice of one line."""
-    return item(
-        id=invoice.lines[0].item_id,
-        kind=invoice.origin,
-        engagement=invoice.engagement_id or "",
-        legal_entity=invoice.legal_entity,
-        amount=invoice.net,
-        source=invoice.origin,
-        source_id=invoice.id,
-        approved_at="",
-    )
 
 
 @process(starts_on=events.PAYMENT_FAILED, subject=lambda fact: str(fact.payload.get("invoice_id")))

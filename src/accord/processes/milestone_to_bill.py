@@ -84,7 +84,7 @@ async def milestone_to_bill(approved: Fact) -> dict[str, object]:
     await together(
         move(
             f"bill {invoice.id}", about, milestone.amount, out_of=Disposition.WIP, into=Disposition.BILLED,
-            cause="invoice.issued", at=at, reference=invoice.number,
+            cause="invoice.issued", at=at, reference=invoice.number, document=invoice.id,
         ),
         keep("invoice", invoice),
         keep("scheduled_milestone", replace(milestone, status="billed")),

@@ -71,7 +71,7 @@ async def recurring_to_bill(closed: Fact) -> dict[str, object]:
     await together(
         move(
             f"bill {invoice.id}", about, invoice.net, out_of=Disposition.WIP, into=Disposition.BILLED,
-            cause="invoice.issued", at=at, reference=invoice.number,
+            cause="invoice.issued", at=at, reference=invoice.number, document=invoice.id,
         ),
         keep("invoice", invoice),
     )  # fmt: skip

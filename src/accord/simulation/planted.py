@@ -127,7 +127,7 @@ def _half_an_entry() -> Iterator[None]:
     async def write(connection: Any, entries: Any) -> None:
         await real(connection, entries)
         await connection.execute("SET LOCAL session_replication_role = replica")
-        await connection.execute("DELETE FROM posting WHERE disposition = 'wip' AND amount > 0")
+        await connection.execute("UPDATE item_part SET amount = amount - 1 WHERE disposition = 'wip'")
         await connection.execute("SET LOCAL session_replication_role = origin")
 
     with patch.object(postings, "write", write):
@@ -143,10 +143,9 @@ def _billed_twice() -> Iterator[None]:
         await real(connection, entries)
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute(
-            "INSERT INTO posting (entry, item_id, engagement, legal_entity, currency, disposition, amount, cause,"
-            " posted_at) SELECT entry || ' again', item_id, engagement, legal_entity, currency, d, s * amount, cause,"
-            " posted_at FROM posting, (VALUES ('billed', 1), ('wip', -1)) AS x (d, s)"
-            " WHERE disposition = 'billed' AND amount > 0 AND entry NOT LIKE '%% again' ON CONFLICT DO NOTHING"
+            "INSERT INTO transfer (entry, item_id, part, out_of, placed_in, amount, cause, posted_at)"
+            " SELECT entry || ' again', item_id, part, out_of, placed_in, amount, cause, posted_at FROM transfer"
+            " WHERE placed_in = 'billed' AND entry NOT LIKE '%% again' ON CONFLICT DO NOTHING"
         )
         await connection.execute("SET LOCAL session_replication_role = origin")
 
