@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import time
 import uuid
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import Jsonb
 
 from accord.db import documents, open_pool, transaction
@@ -139,3 +146,83 @@ async def test_a_statement_that_takes_too_long_is_ended(database_url: str) -> No
             await _value(pool, "SELECT pg_sleep(30)")
     finally:
         await pool.close()
+
+
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'accord test'"
+
+
+async def test_connections_that_the_server_has_ended_are_not_given_out(pool: Pool, database_url: str) -> None:
+    """A failover costs no request more than those that were under way."""
+    async with transaction(pool), transaction(pool), transaction(pool):
+        pass  # three connections lie ready now
+    with psycopg.connect(database_url, autocommit=True) as other:
+        assert other.execute(TERMINATE).rowcount >= 3
+    for _ in range(4):
+        assert await _value(pool, "SELECT 1") == 1
+
+
+async def test_a_connection_that_takes_no_writes_is_given_up(pool: Pool) -> None:
+    """The error says what every lost database says, and the next connection is another one."""
+    async with pool.connection() as connection:
+        await connection.execute("SET default_transaction_read_only = on")
+    with pytest.raises(psycopg.OperationalError, match="takes no writes"):
+        async with transaction(pool) as connection:
+            await connection.execute("CREATE TABLE written (n integer)")
+    async with transaction(pool) as connection:
+        await connection.execute("CREATE TABLE written (n integer)")
+
+
+async def test_a_database_that_was_away_is_found_as_soon_as_it_is_back(database_url: str) -> None:
+    """Not at the end of a pause that has doubled meanwhile."""
+    address = conninfo_to_dict(database_url)
+    behind = f"{address['host']}/.s.PGSQL.{address.get('port', 5432)}"
+    folder = Path(tempfile.mkdtemp(prefix="accord-", dir="/tmp"))
+    way = Way(folder / ".s.PGSQL.5432", behind)
+    await way.open()
+    pool = await open_pool(make_conninfo(database_url, host=str(folder), port=5432), max_size=2)
+    try:
+        await way.cut()
+        asked = asyncio.create_task(_value(pool, "SELECT 1"))
+        await asyncio.sleep(3.5)
+        assert not asked.done()
+        await way.open()
+        back = time.monotonic()
+        assert await asked == 1
+        assert time.monotonic() - back < 1.5
+    finally:
+        await pool.close()
+        await way.cut()
+        shutil.rmtree(folder)
+
+
+class Way:
+    """A way to the server's socket that can be cut."""
+
+    def __init__(self, front: Path, behind: str) -> None:
+        self._front = front
+        self._behind = behind
+        self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_unix_server(self._forward, self._front)
+
+    async def cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._front.unlink(missing_ok=True)
+        for writer in self._writers:
+            writer.close()
+        self._writers.clear()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_unix_connection(self._behind)
+        self._writers += [writer, there_writer]
+        await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
