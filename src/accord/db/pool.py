@@ -21,10 +21,6 @@ Pool = AsyncConnectionPool[Connection]
 
 OLDEST_SERVER = 15
 OPEN_TIMEOUT_SECONDS = 30.0
-# The pool doubles the pause between two attempts to connect: after an outage of minutes it would go on resting for
-# minutes. It gives up early instead, and whoever asks next starts anew.
-RECONNECT_SECONDS = 5.0
-WAIT_SECONDS = 10.0
 WAIT_SECONDS = 10.0  # for a connection of the pool; a caller of an API gives up not much later
 AGAIN_SECONDS = 0.25
 
