@@ -148,7 +148,7 @@ async def test_a_statement_that_takes_too_long_is_ended(database_url: str) -> No
         await pool.close()
 
 
-TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'accord test'"
+TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'accord test'"
 
 
 async def test_connections_that_the_server_has_ended_are_not_given_out(pool: Pool, database_url: str) -> None:
