@@ -72,6 +72,21 @@ CREATE TABLE work_to_rate (
     PRIMARY KEY (engagement, legal_entity, worked_on, entry_id, revision)
 );
 
+-- Records of work that could not be taken: counted by reason, never lost, settled when their source tells them anew.
+CREATE TABLE work_problem (
+    source      text NOT NULL,
+    place       text NOT NULL,
+    reason      text NOT NULL,
+    message     text NOT NULL,
+    cure        text NOT NULL,
+    hours       numeric,
+    given       jsonb NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    settled_at  timestamptz,
+    PRIMARY KEY (source, place, reason)
+);
+CREATE INDEX work_problem_open ON work_problem (source, reason, place) WHERE settled_at IS NULL;
+
 CREATE TABLE billing_terms (
     engagement   text NOT NULL,
     legal_entity text NOT NULL,
