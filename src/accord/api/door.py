@@ -142,7 +142,8 @@ def _one_id(ids: tuple[str, ...]) -> str:
 async def _body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes | Refusal:
     too_big = Refusal(413, f"at most {limit} bytes are accepted")
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > limit:
+    # isdigit() alone takes a superscript two, which int() does not.
+    if not (length.isascii() and length.isdigit()) or int(length) > limit:
         return too_big
     message: Message = await receive()
     body: bytes = message.get("body", b"")

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from accord.db.storable import StorableObject
+
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -42,7 +44,7 @@ class StartProcess(Input):
 
     type: Annotated[str, Field(min_length=3, max_length=100, pattern=r"^[a-z_]+\.[a-z_]+$")]
     subject: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
-    payload: dict[str, Any] = Field(default_factory=dict)
+    payload: StorableObject = Field(default_factory=dict)
 
 
 class Started(Output):
@@ -283,7 +285,7 @@ class Supplied(Input):
     """The write was done by hand: the vendor's id of it, and details the process needs, such as `number`."""
 
     vendor_id: Annotated[str, Field(min_length=1, max_length=200)]
-    details: dict[str, Any] = Field(default_factory=dict)
+    details: StorableObject = Field(default_factory=dict)
 
 
 class CorrectField(Input):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from accord.errors import AccordError
+from accord.db import storable
+from accord.errors import AccordError, UsageError
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -63,6 +65,8 @@ def explain(app: FastAPI) -> None:
     app.add_exception_handler(AccordError, _explained)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(psycopg.DataError, _unstorable)
+    app.add_exception_handler(UnicodeEncodeError, _unstorable)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -84,6 +88,12 @@ async def _not_valid(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return answer(request, error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+
+async def _unstorable(request: Request, error: Exception) -> JSONResponse:
+    if not storable.is_unstorable_text(error):
+        return await _unexpected(request, error)
+    return await _explained(request, UsageError(storable.REFUSED))
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
+import psycopg
 from fastapi import Depends, FastAPI, Form, Query, Request
 from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from accord.db import storable
 from accord.errors import AccordError, NotFound, UsageError
 from accord.governance.keys import NotSignedIn
 from accord.governance.state import State
@@ -315,6 +317,11 @@ def _errors(app: FastAPI, state: State) -> None:
         error = UsageError("a part of this address or form is not what it must be; go back and correct it")
         return await _error_page(request, state, 400, error.title, str(error))
 
+    async def unstorable(request: Request, error: Exception) -> Response:
+        if not storable.is_unstorable_text(error):
+            return await unexpected(request, error)
+        return await _error_page(request, state, 400, UsageError.title, storable.REFUSED)
+
     async def unexpected(request: Request, error: Exception) -> Response:
         if Exception in before:
             await before[Exception](request, error)
@@ -327,6 +334,8 @@ def _errors(app: FastAPI, state: State) -> None:
     on_pages(AccordError, explained)
     on_pages(HTTPException, http)
     on_pages(RequestValidationError, not_valid)
+    on_pages(psycopg.DataError, unstorable)
+    on_pages(UnicodeEncodeError, unstorable)
     on_pages(Exception, unexpected)
 
 

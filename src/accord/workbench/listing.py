@@ -309,7 +309,7 @@ def _money_of(amounts: Mapping[str, str]) -> tuple[Money, ...]:
 
 
 def _number(text: str) -> Decimal:
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise keyset.CursorNotUnderstood("the cursor is not one this list gave; start again without it")
     return Decimal(text)
 
