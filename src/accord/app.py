@@ -27,7 +27,9 @@ from accord.db import documents, months
 from accord.db.address import url as database_url
 from accord.db.migrate import upgrade
 from accord.db.pool import DatabaseUnreachable, Pool, open_pool, transaction
+from accord.db.session import settle
 from accord.engine import eventlog, lease, router
+from accord.engine import budget as budgets
 from accord.engine.budget import TICK_SECONDS, Budget, tick_all
 from accord.engine.lease import Lease
 from accord.engine.story import Process
@@ -42,7 +44,7 @@ log = structlog.get_logger()
 
 ENGINE_SESSION = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
 PROMISES_LOOK_BACK = timedelta(days=2)
-CHANNELS = ("accord_ready", "accord_facts", "accord_inbox")
+CHANNELS = ("accord_ready", "accord_facts", "accord_inbox", budgets.CHANNEL)
 # How long a process that starts waits for a database that is being restarted, and one that ends waits to say good-bye.
 PATIENCE_SECONDS = 60.0
 LAST_WORDS_SECONDS = 3.0
@@ -84,20 +86,25 @@ class Outside:
 
     async def connect(self) -> Any:
         """An open session with the engine's settings."""
-        connection = await psycopg.AsyncConnection.connect(
-            self._house.url, autocommit=True, application_name="accord worker"
-        )
+        connection = await self._reach()
         await prepare_session(connection)
         return connection
+
+    async def _reach(self) -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(self._house.url, autocommit=True, application_name="accord worker")
 
     async def register(self, db: Any) -> Lease:
         """A new lease whose heart beats."""
         return await Lease.register(db, self._house.url)
 
     async def notices(self) -> AsyncIterator[str]:
-        """The names of the channels on which something was said, as it is said."""
-        connection = await self.connect()
+        """The names of the channels on which something was said, as it is said; ends behind a pooler, where nobody
+        hears anything."""
+        connection = await self._reach()
         async with connection:
+            if not await prepare_session(connection):
+                log.info("the database is reached through a pooler: no notices, the loops look by themselves")
+                return
             for channel in CHANNELS:
                 await connection.execute(f"LISTEN {channel}")
             async for notice in connection.notifies():
@@ -108,11 +115,9 @@ class Outside:
         return None
 
 
-async def prepare_session(connection: Any) -> None:
-    """Give a session the engine's settings and its way with JSON."""
-    documents.adopt(connection)
-    for name, value in {**ENGINE_SESSION, "timezone": "UTC"}.items():
-        await connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+async def prepare_session(connection: Any) -> bool:
+    """Give a session the engine's settings and its way with JSON; False when it is only lent by a pooler."""
+    return await settle(connection, ENGINE_SESSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,10 +265,12 @@ class WorkerProcess:
         self._poll_seconds = poll_seconds
         self._stopping = asyncio.Event()
         self._facts = asyncio.Event()
+        self._shares = asyncio.Event()  # slots are wanted or free
         self.worker: Worker | None = None
 
     def stop(self) -> None:
         self._stopping.set()
+        self._shares.set()
         if self.worker is not None:
             self.worker.stop()
 
@@ -379,22 +386,31 @@ class WorkerProcess:
                 self.worker.wake()
             elif channel == "accord_facts":
                 self._facts.set()
+            elif channel == budgets.CHANNEL:
+                self._shares.set()
             else:
                 translation.woken.set()
 
     async def _share_budgets(self, switchboard: Switchboard) -> None:
-        """Exchange shares of the vendors' limits with the other workers, ten times a second."""
+        """Exchange shares of the vendors' limits with the other workers: ten times a second, and whenever it matters."""
         shares = [line.budget.budget for line in switchboard.lines() if isinstance(line.budget, BudgetedSlots)]
+        for share in shares:
+            share.stir = self._shares.set
         connection = await self._outside.connect()
         async with connection:
             while not self._stopping.is_set():
+                self._shares.clear()
                 async with connection.transaction():
-                    await tick_all(connection, shares)
+                    grew = await tick_all(connection, shares)
+                if grew and self.worker is not None:
+                    self.worker.wake()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), self._cadence.budgets)
+                    await asyncio.wait_for(self._shares.wait(), self._cadence.budgets)
 
     def _make_months(self) -> None:
-        with psycopg.connect(self._house.url, autocommit=True, application_name="accord worker") as connection:
+        with psycopg.connect(
+            self._house.url, autocommit=True, application_name="accord worker", prepare_threshold=None
+        ) as connection:
             if made := months.keep(connection):
                 log.info("months were made ahead", partitions=made)
 

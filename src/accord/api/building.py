@@ -20,6 +20,7 @@ from accord.api.edge import Edge
 from accord.api.process_tier import tier
 from accord.api.shelf import Shelf
 from accord.db.migrate import DatabaseNewerThanCode, pending
+from accord.db.session import settle
 from accord.errors import NotFound
 from accord.governance.state import State
 from accord.insight import metrics
@@ -67,9 +68,11 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
 
 async def _storing(state: State) -> AsyncConnection[Any]:
     """The connection that pushes are stored on: its own, so that a busy pool never delays a vendor."""
-    return await psycopg.AsyncConnection.connect(
+    connection = await psycopg.AsyncConnection.connect(
         _address(state), autocommit=True, application_name="accord intake", connect_timeout=5
     )
+    await settle(connection, {})
+    return connection
 
 
 def _address(state: State) -> str:

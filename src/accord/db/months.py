@@ -197,7 +197,9 @@ def _convert(
                 **names, bounds=sql.SQL(" AND ").join(bounds)
             )
         )
-    connection.execute(sql.SQL("ALTER TABLE {default} VALIDATE CONSTRAINT in_range").format(**names))
+    with connection.transaction():
+        connection.execute("SET LOCAL statement_timeout = 0")  # a scan as long as the table; the role may have a limit
+        connection.execute(sql.SQL("ALTER TABLE {default} VALIDATE CONSTRAINT in_range").format(**names))
     name = f"{table}_before_{end:%Y_%m}"
     with connection.transaction():
         if not _mine(connection):

@@ -12,8 +12,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from accord.db import documents
 from accord.db.address import watched
+from accord.db.session import settle
 from accord.errors import Unavailable
 
 Connection = AsyncConnection[Any]
@@ -83,11 +83,7 @@ async def open_pool(
     wanted = {**LIMITS, **(settings or {})}
 
     async def configure(connection: Connection) -> None:
-        documents.adopt(connection)
-        await connection.execute(
-            "SELECT set_config(name, setting, false) FROM unnest(%s::text[], %s::text[]) AS x (name, setting)",
-            [list(wanted), list(wanted.values())],
-        )
+        await settle(connection, wanted)
         await connection.commit()
 
     async def check(connection: Connection) -> None:

@@ -96,7 +96,10 @@ class Lease:
                 started = self._clock()
                 try:
                     if connection is None or connection.closed:
-                        connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2)
+                        # Nothing prepared: behind a pooler each beat may be another session's.
+                        connection = psycopg.connect(
+                            self._url, autocommit=True, connect_timeout=2, prepare_threshold=None
+                        )
                     if not self.beaten(
                         started, connection.execute(statements.BEAT, {"worker": self.worker_id}).rowcount
                     ):
