@@ -8,6 +8,7 @@ import hmac
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,11 +16,13 @@ import orjson
 import psycopg
 import pytest
 
-from accord.api.door import Door, Entrance
+from accord.api.door import Door, Entrance, Entrances
 from accord.api.shelf import Shelf
 from accord.connect.connector import Refusal, Webhook
 from accord.connect.signature import REFUSED, hmac_matches
-from accord.db.pool import Pool
+from accord.connect.store import Connection, save_connection
+from accord.connect.vault import open_vault
+from accord.db.pool import Pool, transaction
 from tests.serving import now
 
 SECRET = "whsec"
@@ -189,3 +192,42 @@ async def test_listeners_are_told_only_when_something_new_came(pool: Pool) -> No
             await client.post("/in/vendor", content=body, headers=headers)
         heard = [notice async for notice in other.notifies(timeout=0.5)]
     assert len(heard) == 1
+
+
+class Away:
+    """A pool whose database is away from some moment on."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.away = False
+
+    @asynccontextmanager
+    async def connection(self, timeout: float) -> AsyncIterator[Any]:
+        if self.away:
+            raise psycopg.OperationalError("it is away")
+        async with self._pool.connection(timeout) as connection:
+            yield connection
+
+
+async def test_without_the_database_a_push_is_refused_with_the_time_to_come_again(pool: Pool, tmp_path: Path) -> None:
+    """Before the first look at the connections, and after one: neither waits nor breaks."""
+    moments = iter(range(0, 1000, 10))
+    away = Away(pool)
+    vault = open_vault(tmp_path)
+    async with transaction(pool) as db:
+        await save_connection(db, vault, Connection("netsuite", "netsuite", {}, {"push_secret": "s"}))
+    entrances = Entrances(away, vault, monotonic=lambda: float(next(moments)))
+
+    async def gone() -> psycopg.AsyncConnection[Any]:
+        raise psycopg.OperationalError("it is away")
+
+    transport = httpx2.ASGITransport(app=Door(None, look=entrances.of, shelf=Shelf(gone), now=now))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://accord.test") as client:
+        for here, genuine in ((False, False), (True, False), (False, True)):
+            away.away = not here
+            stamp, body = str(int(now().timestamp())), b'{"event_id": "1"}'
+            digest = hmac.new(b"s", f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+            signature = f"t={stamp},v1={digest if genuine else 0}"
+            answer = await client.post("/in/netsuite", content=body, headers={"x-accord-signature": signature})
+            assert answer.status_code == (401 if here else 503)
+            assert here or answer.headers["retry-after"] == "5"

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
 
 from accord.api.allowance import Allowance
 from accord.db.pool import Pool, transaction
 from accord.governance.state import State
+from accord.web import sign_in
 from tests.seeding import DEAL, Seeded, seed
 from tests.serving import client_of, key, state_for
 
@@ -261,3 +263,21 @@ async def test_it_is_not_ready_while_migrations_are_missing(state: State, pool: 
         answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert "accord migrate" in answer.json()["checks"]["migrations"]
+
+
+@pytest.mark.parametrize("wrong", [psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction])
+async def test_a_database_that_is_away_is_a_problem_that_passes(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, wrong: type[Exception]
+) -> None:
+    """Such as a failover: the caller is told to ask again, and when."""
+
+    async def gone(*_: object, **__: object) -> None:
+        raise wrong
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "execute", gone)
+    answer = await client.get(f"{V1}/cases")
+    is_problem(answer, 503)
+    assert answer.headers["retry-after"] == "5"
+    monkeypatch.setattr(sign_in, "session_of", gone)
+    page = await client.get("/cases")
+    assert (page.status_code, page.headers["retry-after"]) == (503, "5")

@@ -32,7 +32,9 @@ from accord.db.pool import Pool
 log = structlog.get_logger()
 
 PATH_SECRET = "x-accord-path"  # noqa: S105  (a name)  # how a connector's verify sees the last part of the address; never from a sender
+AGAIN_SECONDS = 5  # a failover or a restart of the database is over in some seconds; vendors wait longer by themselves
 KEPT_SECONDS = 2.0  # how long a connection's secrets are used before they are read again
+_NEXT = {405: [(b"allow", b"POST")], 503: [(b"retry-after", str(AGAIN_SECONDS).encode())]}
 _NEVER_STORED = {"authorization", "cookie", "proxy-authorization", PATH_SECRET}
 
 
@@ -64,8 +66,17 @@ class Entrances:
         return self._known.get(connection)
 
     async def _read(self) -> None:
-        async with self._pool.connection() as db:
-            stored = await load_connections(db, self._vault)
+        """Read the connections anew. Without the database those known before do: what they let in is not stored either,
+        and one question at a time would keep every sender waiting for the one before. Raises psycopg.OperationalError.
+        """
+        try:
+            async with self._pool.connection(timeout=KEPT_SECONDS) as db:
+                stored = await load_connections(db, self._vault)
+        except psycopg.OperationalError:
+            if not self._known:
+                raise
+            self._read_at = self._monotonic()
+            return
         known = {}
         for name, each in stored.items():
             webhook = registry.connector(each.vendor).webhook
@@ -76,6 +87,7 @@ class Entrances:
         self._read_at = self._monotonic()
 
 
+NOT_STORED = Refusal(503, "it could not be stored; send it again")
 Look = Callable[[str], Awaitable[Entrance | None]]
 
 
@@ -97,10 +109,14 @@ class Door:
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, _, secret = scope["path"][4:].partition("/")
         if scope["method"] != "POST":
-            await _say(send, Refusal(405, "pushes are sent by POST"), allow=True)
+            await _say(send, Refusal(405, "pushes are sent by POST"))
             return
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-        entrance = await self._look(name)
+        try:
+            entrance = await self._look(name)
+        except psycopg.OperationalError:
+            await _say(send, NOT_STORED)
+            return
         limit = 1_000_000 if entrance is None else entrance.webhook.max_body
         body = await _body(headers, receive, limit)
         if isinstance(body, Refusal):
@@ -119,9 +135,11 @@ class Door:
         kept = {key: value for key, value in headers.items() if key not in _NEVER_STORED}
         try:
             await self._shelf.put(name, _one_id(accepted.event_ids), body, kept)
-        except psycopg.Error:
-            log.exception("a push could not be stored; the vendor will send it again", connection=name)
-            await _say(send, Refusal(503, "it could not be stored; send it again"))
+        except psycopg.Error as error:
+            lost = isinstance(error, psycopg.OperationalError)
+            log.warning("a push could not be stored; the vendor will send it again", connection=name,
+                        reason=type(error).__name__, exc_info=not lost)  # fmt: skip
+            await _say(send, NOT_STORED)
             return
         content_type, text = accepted.answer
         await _send(send, 200, content_type, text)
@@ -155,10 +173,9 @@ async def _body(headers: Mapping[str, str], receive: Receive, limit: int) -> byt
     return body
 
 
-async def _say(send: Send, refusal: Refusal, *, allow: bool = False) -> None:
+async def _say(send: Send, refusal: Refusal) -> None:
     body = orjson.dumps(problem(refusal.status, refusal.reason, title="Push refused"))
-    extra = [(b"allow", b"POST")] if allow else []
-    await _send(send, refusal.status, MEDIA_TYPE, body, extra)
+    await _send(send, refusal.status, MEDIA_TYPE, body, _NEXT.get(refusal.status, []))
 
 
 async def _send(

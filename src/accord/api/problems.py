@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from accord.db import storable
+from accord.db.pool import AWAY, AWAY_SAID
 from accord.errors import AccordError, UsageError
 
 log = structlog.get_logger()
@@ -34,6 +35,9 @@ CURES = {
     500: "Tell whoever runs this Accord, with the request id.",
     503: "Try again after some seconds.",
 }
+
+
+RETRY_AFTER = {"Retry-After": "5"}
 
 
 def problem(status: int, detail: str, *, title: str | None = None, instance: str = "", **more: Any) -> dict[str, Any]:
@@ -67,6 +71,8 @@ def explain(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(psycopg.DataError, _unstorable)
     app.add_exception_handler(UnicodeEncodeError, _unstorable)
+    for kind in AWAY:
+        app.add_exception_handler(kind, _database_away)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -74,7 +80,7 @@ async def _explained(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AccordError)
     headers = {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else None
     if error.http_status == 503:
-        headers = {"Retry-After": "5"}
+        headers = RETRY_AFTER
     return answer(request, error.http_status, str(error), title=error.title, headers=headers)
 
 
@@ -88,6 +94,11 @@ async def _not_valid(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return answer(request, error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+
+async def _database_away(request: Request, error: Exception) -> JSONResponse:
+    log.warning("the database did not answer a request", path=request.url.path, reason=type(error).__name__)
+    return answer(request, 503, AWAY_SAID, headers=RETRY_AFTER)
 
 
 async def _unstorable(request: Request, error: Exception) -> JSONResponse:

@@ -33,6 +33,11 @@ LIMITS = {
 }
 
 
+# The database is not there, takes no writes, or could not do it in time: all of it may pass by itself.
+AWAY: tuple[type[psycopg.Error], ...] = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
+AWAY_SAID = "The database did not do this now. Nothing is lost; whether a change was made, the thing itself shows."
+
+
 class DatabaseUnreachable(Unavailable):
     """The database does not answer."""
 

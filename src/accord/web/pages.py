@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from accord.db import storable
+from accord.db.pool import AWAY, AWAY_SAID
 from accord.errors import AccordError, NotFound, UsageError
 from accord.governance.keys import NotSignedIn
 from accord.governance.state import State
@@ -322,6 +323,13 @@ def _errors(app: FastAPI, state: State) -> None:
             return await unexpected(request, error)
         return await _error_page(request, state, 400, UsageError.title, storable.REFUSED)
 
+    async def away(request: Request, _: Exception) -> Response:
+        # Without asking who reads it: that would wait for the database once more.
+        detail = f"{AWAY_SAID} Try again after some seconds."
+        told = page(request, "error.html", None, status=503, title="Database away", detail=detail)
+        told.headers["Retry-After"] = "5"
+        return told
+
     async def unexpected(request: Request, error: Exception) -> Response:
         if Exception in before:
             await before[Exception](request, error)
@@ -336,6 +344,8 @@ def _errors(app: FastAPI, state: State) -> None:
     on_pages(RequestValidationError, not_valid)
     on_pages(psycopg.DataError, unstorable)
     on_pages(UnicodeEncodeError, unstorable)
+    for kind in AWAY:
+        on_pages(kind, away)
     on_pages(Exception, unexpected)
 
 
