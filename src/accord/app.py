@@ -28,8 +28,8 @@ from accord.db.address import url as database_url
 from accord.db.migrate import upgrade
 from accord.db.pool import DatabaseUnreachable, Pool, open_pool, transaction
 from accord.db.session import settle
-from accord.engine import eventlog, lease, router
 from accord.engine import budget as budgets
+from accord.engine import eventlog, lease, router
 from accord.engine.budget import TICK_SECONDS, Budget, tick_all
 from accord.engine.lease import Lease
 from accord.engine.story import Process
@@ -392,7 +392,7 @@ class WorkerProcess:
                 translation.woken.set()
 
     async def _share_budgets(self, switchboard: Switchboard) -> None:
-        """Exchange shares of the vendors' limits with the other workers: ten times a second, and whenever it matters."""
+        """Exchange shares of the vendors' limits with the others: ten times a second, and whenever it matters."""
         shares = [line.budget.budget for line in switchboard.lines() if isinstance(line.budget, BudgetedSlots)]
         for share in shares:
             share.stir = self._shares.set

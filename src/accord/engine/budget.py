@@ -1,24 +1,30 @@
 """The vendor's limits, shared by all workers: slots for calls at once, calls a second, calls a day; and the breaker.
 
 Each worker holds a share of a connection's limits and gets it changed by `tick`, under the lock of the connection's
-budget
-row: what it wants, what is fair among those who want, never more than is left. A share shrinks before another grows, so
-the sum never exceeds the limit. Calls a second are paced by each worker's part of the rate.
+budget row: what it wants, what is fair among those who want (shares.py), never more than is left. A share shrinks
+before another grows, so the sum never exceeds the limit. A worker that wants more, or gives back what others want,
+ticks and tells the others at once; the ticks in between are the net. Within a worker a free slot goes to the most
+urgent send that waits for one. Calls a second are paced by each worker's part of the rate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from bisect import insort
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from accord.engine.outcomes import Outcome, Transient
+from accord.engine.shares import Claim, fair_share
 from accord.engine.shell import Connection
+from accord.engine.states import Priority
 
+CHANNEL = "accord_budget"
 TICK_SECONDS = 0.1
 PACE = 0.97  # of the rate: what leaves evenly spaced does not arrive so
 PATIENCE_SECONDS = 20.0  # a call that cannot start for this long goes back to the waiting list
@@ -31,18 +37,20 @@ RATED_PARALLEL = 16
 ENTER = "INSERT INTO budget (connection) VALUES (%(connection)s) ON CONFLICT DO NOTHING"
 HOLD = """
 SELECT adapted, extract(epoch FROM closed_until - clock_timestamp())::float, used_today, day = current_date,
-    EXISTS (SELECT FROM connection c WHERE c.name = budget.connection AND c.state = 'broken')
+    EXISTS (SELECT FROM connection c WHERE c.name = budget.connection AND c.state = 'broken'),
+    extract(epoch FROM clock_timestamp())::bigint
 FROM budget WHERE connection = %(connection)s FOR UPDATE
 """
 OTHERS = """
-SELECT s.slots, s.wanted FROM budget_share s JOIN worker_heartbeat h ON h.worker_id = s.worker_id
+SELECT s.worker_id, s.slots, s.wanted, s.urgent FROM budget_share s JOIN worker_heartbeat h ON h.worker_id = s.worker_id
 WHERE s.connection = %(connection)s AND s.worker_id <> %(worker)s
   AND h.at > clock_timestamp() - make_interval(secs => %(lease)s)
 """
 SHARE = """
-INSERT INTO budget_share (connection, worker_id, slots, wanted) VALUES (%(connection)s, %(worker)s, %(slots)s,
-    %(wanted)s)
-ON CONFLICT (connection, worker_id) DO UPDATE SET slots = excluded.slots, wanted = excluded.wanted, at = now()
+INSERT INTO budget_share (connection, worker_id, slots, wanted, urgent)
+VALUES (%(connection)s, %(worker)s, %(slots)s, %(wanted)s, %(urgent)s)
+ON CONFLICT (connection, worker_id) DO UPDATE SET slots = excluded.slots, wanted = excluded.wanted,
+    urgent = excluded.urgent, at = now()
 """
 KEEP = """
 UPDATE budget SET adapted = %(adapted)s, closed_until = CASE WHEN %(closed)s::float > 0
@@ -56,6 +64,9 @@ UPDATE connection SET state = %(state)s, state_reason = %(reason)s,
 WHERE name = %(connection)s AND state <> 'paused' AND (state, coalesce(state_reason, '')) IS DISTINCT FROM (%(state)s,
     %(reason)s)
 """
+
+
+TELL = "SELECT pg_notify(%(channel)s, '')"
 
 
 class BudgetClosed(Exception):
@@ -76,19 +87,17 @@ class Rates:
     per_day: int | None = None
 
 
-def fair_share(limit: int, wanted: int, others: list[tuple[int, int]]) -> int:
-    """How many of `limit` slots a worker may hold that wants `wanted`, beside others given as (held, wanted).
+@dataclass(slots=True)
+class Sending:
+    """One send of the dispatcher as the budget sees it: how urgent it is, and when its first call got its place."""
 
-    Everyone may keep one; above that, demand decides while it fits, and equal parts when it does not. Never more than
-    what
-    the others do not hold.
-    """
-    mine = max(1, wanted)
-    demand = sum(max(1, want) for _, want in others)
-    if mine + demand > limit:
-        equal = max(1, limit // (len(others) + 1))
-        mine = min(mine, max(equal, limit - demand))
-    return max(0, min(mine, limit - sum(held for held, _ in others)))
+    priority: int
+    began: float | None = None
+
+
+SENDING: ContextVar[Sending | None] = ContextVar("sending", default=None)
+# Calls that belong to no effect (polls, probes of a person) go before bulk.
+ASIDE = Sending(Priority.CUSTOMER)
 
 
 @dataclass(slots=True)
@@ -115,8 +124,12 @@ class Budget:
         self._worker = worker_id
         self._monotonic = monotonic
         self._slots = 0 if rates.concurrency is not None else UNLIMITED_PARALLEL
-        self._in_use = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._held = 0  # as the others read it
+        self._in_use: list[int] = []  # the priority of each call under way
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # the most urgent first, then the oldest
+        self._numbers = count()
+        self._told = (0, 0)  # wanted and urgent, as the others read them
+        self.stir: Callable[[], None] = lambda: None  # called when a tick had better come at once
         self._part = 1.0
         self._pacers: dict[str, Pacer] = {}
         self._closed_until = 0.0
@@ -137,21 +150,24 @@ class Budget:
         if self._breaker.trying():
             return 1
         if self._rates.concurrency is not None:
-            return self._slots
+            # One more than may call: it waits here for a slot, which shows that more are wanted.
+            return self._slots + 1
         return RATED_PARALLEL if self._rates.per_second is not None else UNLIMITED_PARALLEL
 
     @asynccontextmanager
     async def slot(self, endpoint: str = "") -> AsyncIterator[None]:
         """Hold one place for one call. Raises BudgetClosed when it cannot be had soon."""
         self._refuse_if_closed()
-        await self._take_slot()
+        sending = SENDING.get() or ASIDE
+        await self._take_slot(sending.priority)
         try:
             await self._await_rate(endpoint)
             self._used += 1
+            if sending.began is None and sending is not ASIDE:
+                sending.began = self._monotonic()
             yield
         finally:
-            self._in_use -= 1
-            self._let_next()
+            self._give_back(sending.priority)
 
     def overloaded(self, retry_after_seconds: float | None) -> None:
         """The vendor said it was too much: all workers wait, and the budget shrinks for a while."""
@@ -166,29 +182,34 @@ class Budget:
         self._reached |= not lost
         self._breaker.note(lost=lost)
 
-    async def tick(self, db: Connection, lease_seconds: float = 1.5) -> None:
-        """Exchange demand and share with the other workers; inside the caller's transaction."""
+    async def tick(self, db: Connection, lease_seconds: float = 1.5) -> bool:
+        """Exchange demand and share with the other workers; inside the caller's transaction. Whether the share grew."""
         about = {"connection": self.connection, "worker": self._worker}
         await db.execute(ENTER, about, prepare=True)
         row = await (await db.execute(HOLD, about, prepare=True)).fetchone()
         if row is None:
-            return
-        adapted, closed, used_today, same_day, shown_broken = row
-        others = await (await db.execute(OTHERS, {**about, "lease": lease_seconds}, prepare=True)).fetchall()
-        wanted = self._in_use + len(self._waiting)
+            return False
+        adapted, closed, used_today, same_day, shown_broken, second = row
+        cursor = await db.execute(OTHERS, {**about, "lease": lease_seconds}, prepare=True)
+        others = {worker: Claim(*rest) for worker, *rest in await cursor.fetchall()}
+        before, wanted, urgent = self._slots, *self._wants()
         adapted = self._adapt(adapted)
-        held = self._share_slots(adapted, wanted, [(row[0], row[1]) for row in others])
-        self._share_rate(wanted, [row[1] for row in others])
+        tell = self._share_slots(adapted, others, second)
+        self._share_rate(wanted, [claim.wanted for claim in others.values()])
         if closed is not None and closed > 0:
             self._closed_until = max(self._closed_until, self._monotonic() + closed)
         spent = (used_today if same_day else 0) + self._used
         self._spent = self._rates.per_day is not None and spent >= self._rates.per_day
-        await db.execute(SHARE, {**about, "slots": held, "wanted": wanted}, prepare=True)
+        shared = {"slots": self._held, "wanted": wanted, "urgent": urgent}
+        await db.execute(SHARE, {**about, **shared}, prepare=True)
         kept = {"adapted": adapted, "closed": self._told_to_wait, "used": self._used}
         await db.execute(KEEP, {**about, **kept}, prepare=True)
         await self._show_breaker(db, shown_broken=shown_broken)
+        if tell:
+            await db.execute(TELL, {"channel": CHANNEL}, prepare=True)
         self._told_to_wait, self._used = 0.0, 0
         self._let_next()
+        return self._slots > before
 
     async def _show_breaker(self, db: Connection, *, shown_broken: bool) -> None:
         """Show what the breaker does. Whoever reaches the vendor takes back what another worker has shown: that one may
@@ -213,12 +234,25 @@ class Budget:
             return min(1.0, float(adapted) + RECOVER)
         return float(adapted)
 
-    def _share_slots(self, adapted: float, wanted: int, others: list[tuple[int, int]]) -> int:
+    def _wants(self) -> tuple[int, int]:
+        """How many slots this worker could use now, and how many of them for more than bulk."""
+        urgent = sum(priority < Priority.BULK for priority in self._in_use)
+        urgent += sum(priority < Priority.BULK for priority, _, _ in self._waiting)
+        return len(self._in_use) + len(self._waiting), urgent
+
+    def _share_slots(self, adapted: float, others: dict[int, Claim], second: int) -> bool:
+        """Take the share that is fair now; whether the others should look at once, because one of them may have more
+        or has to give back."""
         if self._rates.concurrency is None:
-            return 0
+            return False
         limit = max(1, int(self._rates.concurrency * adapted))
-        self._slots = fair_share(limit, wanted, others)
-        return max(self._slots, self._in_use)
+        wants, told, held = self._wants(), self._told, self._held
+        claims = {**others, self._worker: Claim(held, *wants)}
+        self._slots = fair_share(limit, self._worker, claims, turn=second)
+        self._held, self._told = max(self._slots, len(self._in_use)), wants
+        gave_back = self._held < held and any(claim.wanted > claim.held for claim in others.values())
+        wants_more = wants[0] > self._slots and (wants[0] > told[0] or wants[1] > told[1])
+        return gave_back or wants_more
 
     def _share_rate(self, wanted: int, others: list[int]) -> None:
         weights = [1.0 if want else 0.1 for want in others]
@@ -241,30 +275,39 @@ class Budget:
         if start > now:
             await asyncio.sleep(start - now)
 
-    async def _take_slot(self) -> None:
-        if self._in_use < self._slots and not self._waiting:
-            self._in_use += 1
+    async def _take_slot(self, priority: int) -> None:
+        if len(self._in_use) < self._slots and not self._waiting:
+            self._in_use.append(priority)
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        entry = (priority, next(self._numbers), place)
+        insort(self._waiting, entry)
+        wanted, urgent = self._wants()
+        if wanted > self._told[0] or urgent > self._told[1]:
+            self.stir()
         try:
             await asyncio.wait_for(place, PATIENCE_SECONDS)
         except TimeoutError:
             raise BudgetClosed(f"no call to {self.connection} was free for {PATIENCE_SECONDS:g} s", 1.0) from None
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self._in_use -= 1
-                self._let_next()
+                self._give_back(priority)
             raise
         finally:
-            if place in self._waiting:
-                self._waiting.remove(place)
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+
+    def _give_back(self, priority: int) -> None:
+        self._in_use.remove(priority)
+        self._let_next()
+        if len(self._in_use) < self._held and self._slots < self._held:
+            self.stir()
 
     def _let_next(self) -> None:
-        while self._waiting and self._in_use < self._slots:
-            place = self._waiting.popleft()
+        while self._waiting and len(self._in_use) < self._slots:
+            priority, _, place = self._waiting.pop(0)
             if not place.done():
-                self._in_use += 1
+                self._in_use.append(priority)
                 place.set_result(None)
 
     def _refuse_if_closed(self) -> None:
@@ -310,7 +353,6 @@ class Breaker:
         return broken
 
 
-async def tick_all(db: Connection, budgets: list[Any]) -> None:
-    """Tick every budget of this worker, in the order of names, inside the caller's transaction."""
-    for budget in sorted(budgets, key=lambda each: each.connection):
-        await budget.tick(db)
+async def tick_all(db: Connection, budgets: list[Any]) -> bool:
+    """Tick every budget of this worker, in the order of names, inside the caller's transaction. Whether one grew."""
+    return any([await budget.tick(db) for budget in sorted(budgets, key=lambda each: each.connection)])

@@ -141,7 +141,7 @@ class Backlog:
 
     def pressing(self) -> bool:
         """Whether something waits for a connection that could start a call now."""
-        return any(self._dispatcher.idle(name) for name in self._most_urgent)
+        return any(self._dispatcher.idle(name, priority) for name, priority in self._most_urgent.items())
 
     async def look(self, connection: Connection) -> list[WaitingLane]:
         """What waits, the most urgent first."""

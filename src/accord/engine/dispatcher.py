@@ -6,13 +6,14 @@ Nothing here touches the database: intent is committed before an effect comes in
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from accord.engine.budget import SENDING, Sending
 from accord.engine.outcomes import Misconfigured, Outcome, Transient, Unknown, Write
 from accord.engine.shell import Vendors
 
@@ -80,7 +81,7 @@ class Dispatcher:
         self._stories = stories
         self._lanes: dict[Lane, deque[InFlight]] = {}
         self._queued: dict[str, int] = {}
-        self._running: dict[str, int] = {}
+        self._running: dict[str, Counter[int]] = {}  # connection -> priority -> sends under way
         self._held_until: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[int] = set()
@@ -93,16 +94,19 @@ class Dispatcher:
         depth = self._parallel(connection) * self._vendors.batch_size(connection, kind, verb) * 2
         return max(0, depth - self._queued.get(connection, 0))
 
-    def idle(self, connection: str) -> bool:
-        """Whether another call could start at once."""
-        return self._running.get(connection, 0) < self._parallel(connection)
+    def idle(self, connection: str, priority: int) -> bool:
+        """Whether another send of this priority is worth starting: less urgent ones under way do not keep it waiting,
+        for the calls of all of them wait for the same slots, the most urgent first."""
+        running, parallel = self._running.get(connection, Counter()), self._parallel(connection)
+        as_urgent = sum(sends for other, sends in running.items() if other <= priority)
+        return as_urgent < parallel and running.total() < 2 * parallel
 
     def holds(self, effect_id: int) -> bool:
         """Whether this effect was given here and its outcome has not been taken yet."""
         return effect_id in self._held
 
     def running(self) -> int:
-        return sum(self._running.values())
+        return sum(sends.total() for sends in self._running.values())
 
     def add(self, flight: InFlight) -> None:
         row = flight.row
@@ -116,13 +120,13 @@ class Dispatcher:
     def pump(self) -> None:
         """Start as many calls as the connections allow, the most urgent first."""
         for key in sorted(self._lanes):
-            connection, _, kind, verb, probe = key
+            connection, priority, kind, verb, probe = key
             size = 1 if probe else self._vendors.batch_size(connection, kind, verb)
             lane = self._lanes[key]
-            while lane and self.idle(connection) and not self._worth_waiting(key, len(lane), size):
+            while lane and self.idle(connection, priority) and not self._worth_waiting(key, len(lane), size):
                 batch = self._distinct(lane, size)
                 self._queued[connection] -= len(batch)
-                self._running[connection] = self._running.get(connection, 0) + 1
+                self._running.setdefault(connection, Counter())[priority] += 1
                 task = asyncio.create_task(self._send(key, batch))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -179,11 +183,16 @@ class Dispatcher:
         return batch
 
     async def _send(self, key: Lane, batch: list[InFlight]) -> None:
-        connection = key[0]
+        connection, priority = key[:2]
+        sending = Sending(priority)
+        SENDING.set(sending)
         try:
             outcomes = await self._outcomes(key, batch)
         finally:
-            self._running[connection] -= 1
+            self._running[connection][priority] -= 1
+        if sending.began is not None:  # until then it waited for a slot
+            for flight in batch:
+                flight.sent_at = sending.began
         for flight, outcome in zip(batch, outcomes, strict=True):
             flight.outcome = outcome
             if type(outcome) is Misconfigured:

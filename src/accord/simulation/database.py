@@ -102,7 +102,7 @@ class Server:
         self.monitor = psycopg.connect(url, autocommit=True, prepare_threshold=0)
         self._heard: list[str] = []
         self.monitor.add_notify_handler(lambda notice: self._heard.append(notice.channel))
-        for channel in ("accord_ready", "accord_facts", "accord_inbox"):
+        for channel in ("accord_ready", "accord_facts", "accord_inbox", "accord_budget"):
             self.monitor.execute(f"LISTEN {channel}")
 
     def empty(self) -> None:
