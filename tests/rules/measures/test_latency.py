@@ -30,6 +30,7 @@ INVOICES = [span(2, "100"), span(4, "100"), span(6, "100"), span(8, "100"), span
         (latency.invoice_latency.p90(INVOICES), "240.00 hours"),
         (latency.invoice_latency.median_by_amount(INVOICES), "240.00 hours"),
         (latency.invoice_latency.p90_by_amount([span(1, "90"), span(9, "10")]), "1.00 hours"),
+        (latency.invoice_latency.median_by_amount([span(1, "10"), span(5, "-30"), span(9, "15")]), "5.00 hours"),
         (latency.approval_latency.median([span(1), span(2), span(3), span(4)]), "2.00 hours"),
         (latency.activation_time.p90([span(hours) for hours in range(1, 11)]), "9.00 hours"),
         (latency.dispute_cycle.median([span(24), span(None)]), "24.00 hours"),
