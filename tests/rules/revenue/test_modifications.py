@@ -81,8 +81,8 @@ def test_not_distinct_is_caught_up() -> None:
 
 
 def test_the_worked_contract_grows_by_a_change_order_that_is_not_distinct() -> None:
-    """500,000 with 30 % recognised (features.md 3.4); a change order adds 60,000 of price and of cost to 300,000: 90/360
-    of 560,000 is 140,000, so 10,000 of what was recognised is taken back."""
+    """500,000 with 30 % recognised (features.md 3.4); a change order adds 60,000 of price and of cost to 300,000:
+    90/360 of 560,000 is 140,000, so 10,000 of what was recognised is taken back."""
     build = Standing("build", usd(500000), usd(150000), progress(90, 360), False, usd(350000))
     found = modify([build], Modification("CO-4", usd(60000), (Added("extra", usd(60000), extends="build"),)))
     assert found.treatment is Treatment.CATCH_UP
