@@ -25,8 +25,9 @@ from accord.connect.transport import Wire
 from accord.connect.vault import Vault, open_vault
 from accord.db import documents, months
 from accord.db.address import url as database_url
+from accord.db.clock import DatabaseClock
 from accord.db.migrate import upgrade
-from accord.db.pool import DatabaseUnreachable, Pool, open_pool, transaction
+from accord.db.pool import AWAY, DatabaseUnreachable, Pool, open_pool, transaction
 from accord.db.session import settle
 from accord.engine import budget as budgets
 from accord.engine import eventlog, lease, router
@@ -48,6 +49,7 @@ CHANNELS = ("accord_ready", "accord_facts", "accord_inbox", budgets.CHANNEL)
 # How long a process that starts waits for a database that is being restarted, and one that ends waits to say good-bye.
 PATIENCE_SECONDS = 60.0
 LAST_WORDS_SECONDS = 3.0
+CLOCK_SECONDS = 60.0  # between two looks at the database's clock
 RACES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 
 COUNT_CALLS = """
@@ -144,10 +146,27 @@ async def open_house(
     A database that does not answer is waited for up to `patience` seconds. Raises DatabaseUnreachable.
     """
     url, pool = await _open(settings, migrate=migrate, connections=connections, patience=patience)
+    clock = DatabaseClock()
     try:
-        yield House(settings, url, pool, open_vault(settings.home, key_file=settings.vault_key_file))
+        async with pool.connection() as db:
+            await clock.set(db)
+        keeping = asyncio.create_task(_keep_time(clock, pool))
+        try:
+            yield House(settings, url, pool, open_vault(settings.home, key_file=settings.vault_key_file), clock)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
     finally:
         await pool.close()
+
+
+async def _keep_time(clock: DatabaseClock, pool: Pool) -> None:
+    """Set the clock again now and then: a machine that slept or drifted must not drift from the others."""
+    while True:
+        await asyncio.sleep(CLOCK_SECONDS)
+        with contextlib.suppress(psycopg.Error):
+            async with pool.connection() as db:
+                await clock.set(db)
 
 
 async def _open(settings: Settings, *, migrate: bool, connections: int | None, patience: float) -> tuple[str, Pool]:
@@ -281,7 +300,7 @@ class WorkerProcess:
                 await self._live()
             except (psycopg.errors.ObjectNotInPrerequisiteState, lease.Fenced):
                 log.warning("lease lost, starting anew")
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 log.warning("database lost, trying again", reason=type(error).__name__)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), 1.0)
@@ -358,7 +377,7 @@ class WorkerProcess:
                 return await loop()
             except (psycopg.errors.ObjectNotInPrerequisiteState, lease.Fenced):
                 raise
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 # A lost race for a row is tried again; a lost database is the whole worker's affair.
                 if name == "stories" or not isinstance(error, RACES):
                     raise

@@ -154,6 +154,33 @@ async def test_a_worker_that_stands_still_in_a_transaction_is_taken_over(shop: W
     assert await shop.one("SELECT fenced_at IS NOT NULL FROM worker_fence WHERE worker_id = %s", held.worker_id)
 
 
+async def test_a_server_that_takes_no_writes_any_more_is_no_fault_of_the_story(shop: Workshop) -> None:
+    """A demoted leader: the worker ends as it does when its database goes away, and a new one goes on."""
+    opened, connect = [], shop.connect
+
+    async def remembered() -> Any:
+        opened.append(await connect())
+        return opened[-1]
+
+    shop.connect = remembered  # type: ignore[method-assign]
+    gate = asyncio.Event()
+    shop.vendors.script["a-0"].append(gate.wait)
+    running = await shop.work()
+    id = await shop.start(three_things, "a")
+    await shop.until(lambda: _truth(shop.vendors.sent), "the first send")
+    await opened[0].execute("SET default_transaction_read_only = on")
+    gate.set()
+    with pytest.raises(psycopg.OperationalError):
+        await asyncio.wait_for(running.task, 5)
+    running.lease.end()
+    shop.running.clear()
+    assert await shop.one("SELECT count(*) FROM business_case") == 0
+    await lease.leave(shop.db, running.lease.worker_id)
+    await shop.work()
+    assert await shop.finished(id) == ["three"]
+    assert shop.vendors.times("a-0") == 1
+
+
 async def test_a_hundred_thousand_waiting_effects_are_not_looked_through(shop: Workshop) -> None:
     """The plans of what every turn asks stay on their indexes, however long the backlog."""
     await shop.db.execute(

@@ -114,8 +114,10 @@ class Worker:
             try:
                 await self._work(connection)
             except psycopg.Error as error:
-                if connection.closed and not isinstance(error, psycopg.OperationalError):
-                    raise psycopg.OperationalError(f"the database ended the connection: {_words(error)}") from error
+                if isinstance(error, psycopg.OperationalError):
+                    raise
+                if connection.closed or isinstance(error, errors.ReadOnlySqlTransaction):
+                    raise psycopg.OperationalError(f"this connection serves no more: {_words(error)}") from error
                 raise
 
     async def _work(self, connection: Connection) -> None:
@@ -171,6 +173,8 @@ class Worker:
         except errors.ObjectNotInPrerequisiteState:
             self._lease.lost()
             raise
+        except errors.ReadOnlySqlTransaction:
+            raise  # the server was demoted: no story's fault
         except Exception as error:
             if connection.closed or connection.broken:
                 raise
