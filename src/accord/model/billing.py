@@ -165,3 +165,35 @@ class CreditNote:
     amount: Money
     reason: str
     issued_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedLine:
+    """One line of an approved invoice proposal. `id` is what the ledger's parts point to: proposal and number."""
+
+    id: str
+    text: str
+    net: Money
+    quantity: Decimal
+    unit: str
+    rate: Decimal | None = None
+    service_from: date | None = None
+    service_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceProposal:
+    """Work that a person has approved for invoicing. `id` is that of the invoice it becomes."""
+
+    id: str
+    engagement_id: str
+    legal_entity: str
+    customer_id: str
+    currency: str
+    period_from: date
+    period_to: date
+    lines: tuple[ProposedLine, ...]
+    net: Money
+    terms_days: int
+    approved_by: str
+    approved_at: str

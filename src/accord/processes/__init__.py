@@ -10,6 +10,7 @@ from accord.processes.invoice_to_cash import invoice_to_cash, payment_failure
 from accord.processes.milestone_to_bill import milestone_to_bill, milestone_withdrawn
 from accord.processes.quote_to_project import quote_to_project
 from accord.processes.recurring_to_bill import recurring_to_bill
+from accord.processes.time_to_bill import time_to_bill
 
 PROCESSES: dict[str, Process] = {
     each.name: each
@@ -20,6 +21,7 @@ PROCESSES: dict[str, Process] = {
         milestone_to_bill,
         milestone_withdrawn,
         recurring_to_bill,
+        time_to_bill,
         invoice_to_cash,
         payment_failure,
         dispute,

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accord.engine.states import Priority
-from accord.engine.story import Effect, Keep, ReadRelated, Tell, effect, keep, together
+from accord.engine.story import Done, Effect, Keep, ReadRelated, Require, Tell, effect, keep, together
 from accord.model.billing import Invoice
-from accord.model.customer import Notice
+from accord.model.customer import Customer, Notice
 from accord.model.engagement import Engagement, InvoicePosting
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
+from accord.model.money import Money
 from accord.model.plain import to_plain
+from accord.model.problem import Problem
 from accord.processes.known import known
+from accord.rules.firm import Firm, country_of
 from accord.rules.invoicing import customer_status, engagement_status
+from accord.rules.tax import rate_for, treatment
 
 INVOICE_POSTED = "invoice.posted"
 
@@ -121,4 +125,48 @@ def notice(about: Invoice, name: str, subject: str, text: str, *, urgent: bool =
         priority=Priority.CUSTOMER,
         money=about.gross,
         links=((kind, id),),
+    )
+
+
+def with_country(customer: Customer, firm: Firm) -> Customer:
+    """The customer with its country as the firm understands it."""
+    found = country_of(firm, customer.country or customer.country_as_given or "")
+    return customer if found is None else replace(customer, country=found.meaning)
+
+
+async def issue_invoice(invoice: Invoice, firm: Firm, customer: Customer, what: str = "") -> Done:
+    """The tax rate the line needs, then the invoice: issued once, whatever happens."""
+    entity = firm.entities[invoice.legal_entity]
+    rate = rate_for(entity, treatment(firm, entity, with_country(customer, firm)))
+    await effect("billing", "put", "tax_rate", rate, f"Tax rate {rate.label}")
+    return await effect(
+        "billing",
+        "issue",
+        "invoice",
+        invoice,
+        f"Issue the invoice for {what or invoice.lines[0].text}",
+        entity=invoice.legal_entity,
+        once=True,
+        money=invoice.gross,
+        links=(("customer", invoice.customer_id), ("tax_rate", rate.id)),
+    )
+
+
+async def same_money(invoice: Invoice, done: Done) -> None:
+    """What billing computed must be what we computed, to the minor unit."""
+    told = done.details.get("gross")
+    theirs = None if told is None else Money.of(told["amount"], told["currency"])
+    wrong = theirs is not None and theirs != invoice.gross
+    problem = Problem(
+        "amounts_differ",
+        f"Billing computed {theirs}, the contract says {invoice.gross}.",
+        "gross",
+        "Correct the tax rate or the schedule, void the invoice in billing and retry.",
+    )
+    await Require(
+        reason="amounts_differ",
+        title=f"Invoice {done.details.get('number')} differs from what was approved",
+        problems=(problem,) if wrong else (),
+        owner="finance",
+        money=invoice.gross,
     )

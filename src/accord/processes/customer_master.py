@@ -10,8 +10,8 @@ from accord.model import events
 from accord.model.customer import Customer
 from accord.model.events import Fact
 from accord.model.problem import Problem
+from accord.processes.billing_steps import with_country
 from accord.processes.known import known
-from accord.processes.milestone_to_bill import with_country
 from accord.rules.firm import Firm, country_of
 from accord.rules.tax import registration_problem
 

@@ -7,11 +7,9 @@ from dataclasses import replace
 from accord.engine.states import Priority
 from accord.engine.story import (
     Decide,
-    Done,
     Read,
     ReadPolicy,
     Require,
-    effect,
     keep,
     process,
     together,
@@ -23,13 +21,18 @@ from accord.model.customer import Customer
 from accord.model.engagement import Engagement
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
-from accord.model.money import Money
 from accord.model.problem import Problem
-from accord.processes.billing_steps import post_invoice, tell_sales_of_money
+from accord.processes.billing_steps import (
+    issue_invoice,
+    post_invoice,
+    same_money,
+    tell_sales_of_money,
+    with_country,
+)
 from accord.processes.known import known
-from accord.rules.firm import Firm, country_of
+from accord.rules.firm import Firm
 from accord.rules.invoicing import issued, milestone_invoice
-from accord.rules.tax import rate_for, treatment
+from accord.rules.tax import treatment
 
 
 @process(starts_on=events.MILESTONE_APPROVED, priority=Priority.REVENUE)
@@ -72,8 +75,8 @@ async def milestone_to_bill(approved: Fact) -> dict[str, object]:
         f"approve {milestone.id}", about, milestone.amount, out_of=Disposition.APPROVED, into=Disposition.WIP,
         cause=approved.type, at=at, new=True,
     )  # fmt: skip
-    done = await _issue(invoice, firm, customer)
-    await _same_money(invoice, done)
+    done = await issue_invoice(invoice, firm, customer)
+    await same_money(invoice, done)
     invoice = issued(
         invoice,
         number=done.details.get("number"),
@@ -126,50 +129,6 @@ def _invoice(milestone: ScheduledMilestone, engagement: Engagement, customer: Cu
         project_id=project.project_id if project is not None else "",
         deal_id=engagement.id,
         terms_days=engagement.terms_days,
-    )
-
-
-def with_country(customer: Customer, firm: Firm) -> Customer:
-    """The customer with its country as the firm understands it."""
-    found = country_of(firm, customer.country or customer.country_as_given or "")
-    return customer if found is None else replace(customer, country=found.meaning)
-
-
-async def _issue(invoice: Invoice, firm: Firm, customer: Customer) -> Done:
-    """The tax rate the line needs, then the invoice: issued once, whatever happens."""
-    entity = firm.entities[invoice.legal_entity]
-    rate = rate_for(entity, treatment(firm, entity, with_country(customer, firm)))
-    await effect("billing", "put", "tax_rate", rate, f"Tax rate {rate.label}")
-    return await effect(
-        "billing",
-        "issue",
-        "invoice",
-        invoice,
-        f"Issue the invoice for {invoice.lines[0].text}",
-        entity=invoice.legal_entity,
-        once=True,
-        money=invoice.gross,
-        links=(("customer", invoice.customer_id), ("tax_rate", rate.id)),
-    )
-
-
-async def _same_money(invoice: Invoice, done: Done) -> None:
-    """What billing computed must be what we computed, to the minor unit."""
-    told = done.details.get("gross")
-    theirs = None if told is None else Money.of(told["amount"], told["currency"])
-    wrong = theirs is not None and theirs != invoice.gross
-    problem = Problem(
-        "amounts_differ",
-        f"Billing computed {theirs}, the contract says {invoice.gross}.",
-        "gross",
-        "Correct the tax rate or the schedule, void the invoice in billing and retry.",
-    )
-    await Require(
-        reason="amounts_differ",
-        title=f"Invoice {done.details.get('number')} differs from what was approved",
-        problems=(problem,) if wrong else (),
-        owner="finance",
-        money=invoice.gross,
     )
 
 

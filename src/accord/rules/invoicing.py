@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from accord.model.billing import Invoice, InvoiceLine, Payment, ScheduledMilestone, TaxTreatment
+from accord.model.billing import Invoice, InvoiceLine, InvoiceProposal, Payment, ScheduledMilestone, TaxTreatment
 from accord.model.customer import CustomerStatus
 from accord.model.deal import Handover
 from accord.model.identity import canonical_id
-from accord.model.money import Money, Rounding
+from accord.model.money import Money, Rounding, total
 from accord.rules.firm import LegalEntity
 from accord.rules.tax import rate_for, tax_on
 
@@ -48,6 +48,41 @@ def milestone_invoice(
         project_id=project_id,
         deal_id=deal_id,
         terms_days=terms_days,
+    )
+
+
+def work_invoice(
+    proposal: InvoiceProposal, entity: LegalEntity, how: TaxTreatment, *, project_id: str, deal_id: str
+) -> Invoice:
+    """The invoice of an approved proposal. Each line is taxed and rounded by itself, as the billing platform does."""
+    rate = rate_for(entity, how).id
+    lines = tuple(
+        InvoiceLine(
+            item_id=line.id,
+            text=line.text,
+            net=line.net,
+            tax=tax_on(line.net, how),
+            tax_rate_id=rate,
+            service_from=line.service_from,
+            service_to=line.service_to,
+        )
+        for line in proposal.lines
+    )
+    tax = total((line.tax for line in lines), proposal.currency)
+    return Invoice(
+        id=proposal.id,
+        customer_id=proposal.customer_id,
+        legal_entity=proposal.legal_entity,
+        currency=proposal.currency,
+        lines=lines,
+        net=proposal.net,
+        tax=tax,
+        gross=proposal.net + tax,
+        origin="work",
+        engagement_id=proposal.engagement_id,
+        project_id=project_id,
+        deal_id=deal_id,
+        terms_days=proposal.terms_days,
     )
 
 

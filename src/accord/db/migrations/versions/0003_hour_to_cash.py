@@ -60,14 +60,25 @@ END $$;
 CREATE TRIGGER work_entry_is_append_only BEFORE UPDATE OR DELETE ON work_entry
     FOR EACH ROW EXECUTE FUNCTION refuse_change_of_work();
 
--- Revisions that the rating run has not looked at. A row goes when its item (or its case) is written.
+-- Revisions that the rating run has not looked at, and those it could not price: a row goes when its item is written.
 CREATE TABLE work_to_rate (
     entry_id     text NOT NULL,
     revision     integer NOT NULL,
     engagement   text NOT NULL,
     legal_entity text NOT NULL,
     worked_on    date NOT NULL,
-    problem      text,
+    since        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (engagement, legal_entity, worked_on, entry_id, revision)
+);
+CREATE TABLE work_unpriced (
+    entry_id     text NOT NULL,
+    revision     integer NOT NULL,
+    engagement   text NOT NULL,
+    legal_entity text NOT NULL,
+    worked_on    date NOT NULL,
+    reason       text NOT NULL,
+    message      text NOT NULL,
+    cure         text,
     since        timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (engagement, legal_entity, worked_on, entry_id, revision)
 );
@@ -150,8 +161,11 @@ LEDGER = """
 ALTER TABLE billable_item
     ADD COLUMN worked_on date, ADD COLUMN quantity numeric, ADD COLUMN unit text, ADD COLUMN rate numeric,
     ADD COLUMN rate_id text, ADD COLUMN terms_version integer, ADD COLUMN source_revision integer,
-    ADD COLUMN worker text, ADD COLUMN role text, ADD COLUMN task text;
+    ADD COLUMN worker text, ADD COLUMN role text, ADD COLUMN task text,
+    -- [cap, amount used of it, what was left after] for each cap that the item met
+    ADD COLUMN caps jsonb, ADD COLUMN cause text;
 CREATE INDEX billable_item_source ON billable_item (source_id);
+CREATE INDEX billable_item_reverses ON billable_item (reverses) WHERE reverses IS NOT NULL;
 
 -- `approved` is where value comes from, no place for it to lie.
 CREATE TABLE allowed_move (
@@ -174,7 +188,7 @@ INSERT INTO allowed_move VALUES
     ('disputed', 'billed'), ('disputed', 'collected'), ('disputed', 'credited'), ('disputed', 'written_off');
 
 CREATE TABLE item_part (
-    item_id      text NOT NULL REFERENCES billable_item (id),
+    item_id      text NOT NULL,
     part         integer NOT NULL,
     engagement   text NOT NULL,
     legal_entity text NOT NULL,
@@ -274,10 +288,11 @@ BEGIN
         RAISE EXCEPTION 'item %: nothing goes from % to %', wrong.item_id, wrong.came_from, wrong.disposition
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-    SELECT i.id, i.amount, s.placed INTO wrong
-    FROM (SELECT DISTINCT item_id FROM added) a JOIN billable_item i ON i.id = a.item_id
+    -- No foreign key: an item never goes, and that it is there is seen here for a whole batch at once.
+    SELECT a.item_id AS id, i.amount, s.placed INTO wrong
+    FROM (SELECT DISTINCT item_id FROM added) a LEFT JOIN billable_item i ON i.id = a.item_id
     CROSS JOIN LATERAL (SELECT sum(p.amount) AS placed FROM item_part p WHERE p.item_id = a.item_id) s
-    WHERE s.placed <> i.amount LIMIT 1;
+    WHERE s.placed IS DISTINCT FROM i.amount LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'item % does not balance: % was approved, its parts are %', wrong.id, wrong.amount, wrong.placed
             USING ERRCODE = 'integrity_constraint_violation';
