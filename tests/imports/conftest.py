@@ -61,14 +61,25 @@ def write_pipeline(tmp_path: Path) -> Write:
     return write
 
 
-@pytest.fixture(scope="session")
-def real_pipeline() -> Path:
-    """The public pipeline, which is not part of the project: ACCORD_SHARED_DATA names the folder that holds it."""
+def shared_folder(name: str) -> Path:
+    """Public data, which is not part of the project: ACCORD_SHARED_DATA names the folder that holds it."""
     shared = Path(os.environ.get("ACCORD_SHARED_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
-    folder = shared / "crm-pipeline"
+    folder = shared / name
     if not folder.is_dir():
         pytest.fail(f"There is no {folder}: name the folder of the shared data in ACCORD_SHARED_DATA.")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_pipeline() -> Path:
+    """The public pipeline."""
+    return shared_folder("crm-pipeline")
+
+
+@pytest.fixture(scope="session")
+def real_time() -> Path:
+    """The public task time."""
+    return shared_folder("sip-time")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every column's samples are its tests."""
+"""Every column's samples are its tests: those of the pipeline, and those of the SiP task files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
-from accord.imports.pipeline_columns import FILES, Column
+from accord.imports import pipeline_columns, sip_columns
+from accord.imports.pipeline_columns import Column
 
-COLUMNS = [(file, column) for file, columns in FILES.items() for column in columns]
+COLUMNS = [
+    (file, column)
+    for files in (pipeline_columns.FILES, sip_columns.FILES)
+    for file, columns in files.items()
+    for column in columns
+]
 
 
 @pytest.mark.parametrize(
