@@ -241,7 +241,7 @@ class SimulatedPool:
         self._free: list[Any] = []
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Any]:  # noqa: ARG002  (there is always one)
         session = self._free.pop() if self._free else await self._connect()
         try:
             yield session
