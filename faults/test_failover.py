@@ -7,11 +7,15 @@ import random
 import statistics
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from .callers import pushing
+from accord.governance.keys import create_key
+
+from .callers import calling
 from .patroni import Cluster, cluster, missing
 from .scene import Scene, scene
 
@@ -30,12 +34,14 @@ def nodes() -> Iterator[Cluster]:
 
 
 async def test_the_leader_killed_five_times(tmp_path: Path, nodes: Cluster) -> None:
+    """PostgreSQL and its Patroni, at random moments of the import; another node leads, workers and server follow."""
     chance = random.Random(SEED)
     async with scene(tmp_path, nodes.url, deals=1500) as here:
         here.serve()
         await answers(here)
         killed_at: list[float] = []
-        async with pushing(f"http://127.0.0.1:{here.settings.port}", here.push_secrets["netsuite"]) as pushes:
+        base_url = f"http://127.0.0.1:{here.settings.port}"
+        async with calling(base_url, here.push_secrets["netsuite"], await key(here)) as callers:
             loading = asyncio.create_task(here.load())
             for _ in range(KILLS):
                 leader = await asyncio.to_thread(nodes.settle)
@@ -47,15 +53,25 @@ async def test_the_leader_killed_five_times(tmp_path: Path, nodes: Cluster) -> N
             await loading
             await asyncio.to_thread(nodes.settle)
             await here.rest()
-        kept = {row[0] for row in here.ask(PUSHED)}
-        assert pushes.acknowledged, "no push was acknowledged at all"
-        assert not pushes.acknowledged - kept
-        print(f"\n  pushes: {dict(pushes.answers)}, slowest {pushes.slowest:.1f} s, impolite {pushes.impolite}")
-        waits = [here.ask(NEXT_COMMIT, [moment])[0][0] - moment for moment in killed_at]
         assert during["activated"] < len(here.won), "the kills came after the work: load more deals"
-        told = {"acknowledged": len(pushes.acknowledged), "p50": f"{statistics.median(waits):.1f} s"}
-        await here.prove("leader killed", leaders=len(waits), **told, max=f"{max(waits):.1f} s")
+        print(f"\n  pushes: {callers.pushes.told()}\n  reads: {callers.reads.told()}")
+        kept = {row[0] for row in here.ask(PUSHED)}
+        assert callers.acknowledged
+        assert not callers.acknowledged - kept
+        for each in (callers.pushes, callers.reads):
+            assert each.by_status.keys() <= {200, 503}
+            assert each.impolite == 0
+        waits = [here.ask(NEXT_COMMIT, [moment])[0][0] - moment for moment in killed_at]
+        await here.prove(
+            "leader killed", leaders=len(waits), acknowledged=len(callers.acknowledged),
+            next_fact_p50=f"{statistics.median(waits):.1f} s", next_fact_max=f"{max(waits):.1f} s",
+        )  # fmt: skip
         assert all(process.poll() is None for process in (*here.workers, here.server) if process)
+
+
+async def key(here: Scene) -> str:
+    async with await psycopg.AsyncConnection.connect(here.url) as db:
+        return await create_key(db, "reads during failover", ["read"], [], datetime.now(UTC))
 
 
 async def answers(here: Scene) -> None:
