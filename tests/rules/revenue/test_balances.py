@@ -49,6 +49,11 @@ def test_an_opening_position_is_carried_on() -> None:
     assert (found.opening, found.closing, found.from_opening_liability) == (usd(-800), usd(-300), usd(500))
 
 
+def test_revenue_taken_back_is_not_taken_from_the_liability() -> None:
+    [found] = roll_forward(flows({}, by_month(-100)), MONTHS[:1], "USD", opening=usd(-800))
+    assert (found.closing, found.from_opening_liability) == (usd(-900), usd(0))
+
+
 def test_a_flow_outside_the_periods_is_refused() -> None:
     with pytest.raises(FlowOutsideThePeriods, match="billed in 2026-02"):
         roll_forward(flows(by_month(1, 1), {}), MONTHS[:1], "USD")

@@ -107,3 +107,5 @@ def test_plain_time_and_material_has_the_right_to_invoice() -> None:
     assert warnings(terms()) == []
     same = (rate("R1", 200, date(2026, 1, 1)), rate("R2", 200, date(2027, 1, 1)))
     assert warnings(terms(rates=same)) == []
+    level = (UsageTier(Decimal(0), usd(2)), UsageTier(Decimal(9), usd(2)))
+    assert warnings(terms(usage=(UsageRate("U1", "call", level),))) == []

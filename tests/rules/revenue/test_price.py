@@ -46,6 +46,8 @@ def variable(
         (((10000, "0.10"), (20000, "0.90")), Estimate.EXPECTED_VALUE, 19000, 19000),
         # A penalty for delay of 30,000 at 25 % is not improbable, so it is taken off.
         (((0, "0.75"), (-30000, "0.25")), Estimate.MOST_LIKELY, 0, -30000),
+        # Exactly the threshold is enough.
+        (((50000, "0.80"), (0, "0.20")), Estimate.MOST_LIKELY, 50000, 50000),
         (((0, "0.5"), (10, "0.5")), Estimate.MOST_LIKELY, 0, 0),
     ],
 )
@@ -122,7 +124,7 @@ def test_an_allocated_price_adds_up(alone: list[int], units: int, currency: str)
 def test_what_is_included_is_never_more_than_the_estimate_and_is_reached_as_often_as_the_policy_asks(
     chances: list[int], amounts: list[int], by: Estimate
 ) -> None:
-    # Eighths of a power of two have exact decimals.
+    # Parts of a power of two have exact decimals.
     rest = 1024 - sum(chances)
     outcomes = [(amount, str(Decimal(n) / 1024)) for amount, n in zip(amounts, [*chances, rest], strict=False)]
     if len(outcomes) <= len(chances):

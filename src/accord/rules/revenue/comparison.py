@@ -97,7 +97,7 @@ def _timing(found: list[Difference], tolerance: Money | None) -> list[Difference
 
 def _cancel_out(found: list[Difference], tolerance: Money | None) -> bool:
     amounts = [each.by for each in found if each.by is not None]
-    if len(amounts) < 2 or len(amounts) < len(found) or len({each.currency for each in amounts}) > 1:
+    if len(amounts) < len(found) or len({each.currency for each in amounts}) > 1:
         return False
     return _within(sum(amounts[1:], start=amounts[0]), tolerance)
 
