@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from accord.demo.firm import FIRM
 from accord.model import events
-from accord.model.billing import Dispute, Invoice, InvoiceLine, Payment, PaymentFailure
+from accord.model.billing import (
+    Dispute,
+    Invoice,
+    InvoiceLine,
+    InvoiceProposal,
+    Payment,
+    PaymentFailure,
+    ProposedLine,
+)
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
 from accord.model.money import Money
@@ -28,7 +37,7 @@ Known = list[tuple[str, str, dict[str, Any], str | None]]
 @dataclass(frozen=True)
 class Scenario:
     """`before` are scenarios played first; `known(records)` what is kept then, given the records so far; `meanwhile`
-    facts told once the story waits; `answer` the option chosen once it asks."""
+    facts told once the story waits; `answer` the option chosen once it asks; `ledger` is what lies there, as SQL."""
 
     process: str
     fact: Fact
@@ -36,6 +45,7 @@ class Scenario:
     known: Callable[[Mapping[tuple[str, str], Any]], Known] = lambda records: []
     meanwhile: tuple[Fact, ...] = ()
     answer: str | None = None
+    ledger: str = ""
     policy: Mapping[str, Any] = field(default_factory=lambda: FIRM)
 
 
@@ -81,6 +91,27 @@ def _disputed(records: Mapping[tuple[str, str], Any]) -> Known:
     return [("dispute", "DIS-1", to_plain(Dispute("DIS-1", INVOICE, GROSS, "late", "open", DAY)), "DEA-1")]
 
 
+def _proposed(records: Mapping[tuple[str, str], Any]) -> Known:
+    lines = (
+        ProposedLine("INV-WORK-1", "anna", Money.of("900.00", "USD"), Decimal(6), "h", Decimal(150), DAY, DAY),
+        ProposedLine("INV-WORK-2", "ben", Money.of("100.00", "USD"), Decimal(1), "h", Decimal(100), DAY, DAY),
+    )
+    proposal = InvoiceProposal("INV-WORK", "DEA-1", "US", "CUS-1", "USD", DAY, DAY, lines, GROSS, 30, "fatima", AT)
+    return [("invoice_proposal", "INV-WORK", to_plain(proposal), "DEA-1")]
+
+
+IN_DRAFT = """
+INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at)
+VALUES ('BIL-A', 'time', 'DEA-1', 'US', 'USD', 900.00, 'time', 'WRK-A', '2026-11-23T08:00:00Z'),
+    ('BIL-B', 'time', 'DEA-1', 'US', 'USD', 100.00, 'time', 'WRK-B', '2026-11-23T08:00:00Z');
+INSERT INTO item_part (item_id, part, engagement, legal_entity, currency, disposition, amount, worked_on, entry, cause,
+    posted_at)
+VALUES ('BIL-A', 1, 'DEA-1', 'US', 'USD', 'wip', 900.00, '2026-11-02', 'rated', 'test', '2026-11-23T08:00:00Z'),
+    ('BIL-B', 1, 'DEA-1', 'US', 'USD', 'wip', 100.00, '2026-11-02', 'rated', 'test', '2026-11-23T08:00:00Z');
+UPDATE item_part SET disposition = 'draft', document = 'INV-WORK', line = CASE item_id WHEN 'BIL-A' THEN 1 ELSE 2 END,
+    entry = 'propose INV-WORK' WHERE item_id IN ('BIL-A', 'BIL-B');
+"""
+
 _BILLED = ("quote_to_project", "milestone_to_bill")
 
 SCENARIOS: dict[str, Scenario] = {
@@ -117,6 +148,13 @@ SCENARIOS: dict[str, Scenario] = {
         _fact(events.SUBSCRIPTION_PERIOD_CLOSED, "INV-PERIOD"),
         before=("quote_to_project",),
         known=_period,
+    ),
+    "time_to_bill": Scenario(
+        "time_to_bill",
+        _fact(events.PROPOSAL_APPROVED, "INV-WORK"),
+        before=("quote_to_project",),
+        known=_proposed,
+        ledger=IN_DRAFT,
     ),
     "invoice_to_cash": Scenario(
         "invoice_to_cash", _fact(events.PAYMENT_RECEIVED, "PAY-1", invoice_id=INVOICE), before=_BILLED, known=_paid

@@ -60,6 +60,8 @@ class Play:
         async with db.transaction():
             if known:
                 await Records(_no_postings).keep(db, known, NOON)
+            if self.scenario.ledger:
+                await db.execute(self.scenario.ledger)
             await eventlog.append(db, [fact_row(self.scenario.fact, None, None)])
 
     async def to_the_end(self, db: Any, replace_dead: Callable[[], Any]) -> None:
