@@ -286,12 +286,14 @@ class Budget:
         if wanted > self._told[0] or urgent > self._told[1]:
             self.stir()
         try:
-            await asyncio.wait_for(place, PATIENCE_SECONDS)
-        except TimeoutError:
-            raise BudgetClosed(f"no call to {self.connection} was free for {PATIENCE_SECONDS:g} s", 1.0) from None
-        except asyncio.CancelledError:
+            async with asyncio.timeout(PATIENCE_SECONDS):  # wait_for would swallow a cancellation at that moment
+                await place
+        except (TimeoutError, asyncio.CancelledError) as error:
             if place.done() and not place.cancelled():
                 self._give_back(priority)
+            if isinstance(error, TimeoutError):
+                words = f"no call to {self.connection} was free for {PATIENCE_SECONDS:g} s"
+                raise BudgetClosed(words, 1.0) from None
             raise
         finally:
             if entry in self._waiting:
