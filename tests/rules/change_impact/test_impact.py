@@ -103,6 +103,24 @@ class TestCaps:
         assert figures(found, Area.OVER_CAP) == [("purchase order cap PO-7", "875.00", "0.00", "-875.00")]
         assert figures(found, Area.CAP) == [("purchase order cap PO-7", "0.00", "125.00", "125.00")]
 
+    def test_a_cap_raised_a_little_sets_free_a_little(self) -> None:
+        used_up = standing(caps=(CapUse("PO-7", usd(10000), unbilled=usd(3000), over=usd(875)),))
+        found = impact(change(after=terms(2, caps=(Cap("PO-7", CapLevel.PURCHASE_ORDER, usd(10500)),))), used_up)
+        assert figures(found, Area.OVER_CAP) == [("purchase order cap PO-7", "875.00", "375.00", "-500.00")]
+        assert found.of(Area.CAP) == ()
+
+    def test_an_invoice_that_stays_uses_no_more_of_the_cap(self) -> None:
+        found = impact(replace(TestRates.RAISED, issued=IssuedInvoices.STAY))
+        assert figures(found, Area.CAP) == [("purchase order cap PO-7", "3000.00", "2925.00", "-75.00")]
+
+    def test_unbilled_work_at_a_higher_rate_can_all_be_pushed_above(self) -> None:
+        """5,375 is invoiced, 1,625 + 75 is not; a cap of 5,375 leaves room for the invoices alone."""
+        caps = (Cap("PO-7", CapLevel.PURCHASE_ORDER, usd(5375)),)
+        about = change(after=terms(2, rates=rates("200"), caps=caps), issued=IssuedInvoices.STAY)
+        found = impact(about)
+        assert figures(found, Area.OVER_CAP) == [("purchase order cap PO-7", "0.00", "1700.00", "1700.00")]
+        assert found.applicable
+
     def test_a_higher_rate_uses_more_of_the_cap(self) -> None:
         found = impact(TestRates.RAISED)
         assert figures(found, Area.CAP) == [("purchase order cap PO-7", "3000.00", "2850.00", "-150.00")]

@@ -107,6 +107,12 @@ def test_a_satisfied_obligation_is_left_alone() -> None:
     assert of(found, "products").price == usd(11400)
 
 
+def test_an_obligation_that_was_satisfied_is_open_again_when_it_is_extended() -> None:
+    done = Standing("done", usd(1000), usd(1000), progress(1, 1), False, usd(0))
+    found = modify([done], Modification("CO-12", usd(200), (Added("more", usd(200), extends="done"),)))
+    assert (of(found, "done").followed, of(found, "done").price) == (Followed.CATCH_UP, usd(1200))
+
+
 def test_an_extension_weighs_with_what_it_extends() -> None:
     """Of + 60,000, two thirds go to the one whose rest is 100,000 and grows by 100,000 beside one of 100,000."""
     rows = [Standing(id, usd(200000), usd(100000), progress(1, 2), False, usd(100000)) for id in ("extended", "other")]

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from accord.model.money import CurrenciesDiffer, Money, total
 from accord.rules.periods import PeriodsDoNotFollow
 from accord.rules.revenue.obligations import Method
-from accord.rules.revenue.progress import NotMeasurable, Progress, cost_to_cost, hours, milestones, straight_line
+from accord.rules.revenue.progress import (
+    NotMeasurable,
+    Progress,
+    cost_to_cost,
+    hours,
+    milestones,
+    recovered_cost,
+    straight_line,
+)
 from accord.rules.revenue.schedule import Evidence, Schedule, schedule
 from tests.rules.revenue.contracts import MONTHS, obligation, priced, usd
 
@@ -53,6 +61,17 @@ def test_cost_that_shows_no_progress_is_left_out() -> None:
     found = cost_to_cost(usd(120000), usd(210000), not_depicting=usd(30000))
     assert found.fraction == Fraction(3, 10)
     assert "without 30000.00 USD that shows no progress" in found.told
+
+
+def test_a_contract_too_young_to_be_measured_earns_its_cost() -> None:
+    """30,000 of cost in January is 30,000 of revenue; in February 10 % can be told, and the margin is caught up."""
+    progress = {"2026-01": recovered_cost(usd(30000), usd(500000)), "2026-02": cost_to_cost(usd(30000), usd(270000))}
+    found = schedule(obligation(), [priced()], MONTHS, Evidence(progress=progress))
+    assert figures(found) == [
+        ("2026-01", "30000.00", "30000.00", "0.00"),
+        ("2026-02", "50000.00", "20000.00", "20000.00"),
+    ]
+    assert recovered_cost(usd(600000), usd(500000)).fraction == 1
 
 
 def test_hours_as_a_measure() -> None:
