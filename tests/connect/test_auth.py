@@ -261,3 +261,27 @@ def test_representations_hold_no_secret() -> None:
 def test_signing_before_there_is_a_token_is_not_sent() -> None:
     with pytest.raises(NotSent):
         TokenGrant(lambda _: Outgoing("POST", "u", {})).sign(Outgoing("GET", "", {}), lambda: NOW)
+
+
+@pytest.mark.parametrize("life", [10**18, -(10**18), 10**15])
+async def test_a_token_whose_life_is_beyond_every_calendar_is_used_all_the_same(life: int) -> None:
+    auth = client_credentials(token_url="https://login", client_id="cid", client_secret="secret-1")
+    await auth.prepare(Endpoint(selling(expires_in=life)), lambda: NOW)
+    assert auth.sign(Outgoing("GET", "", {}), lambda: NOW) == {"Authorization": "Bearer tok"}
+
+
+@pytest.mark.parametrize("token", ["tok\r\nX-Evil: 1", " ", "t\u00f6k"])
+async def test_a_token_that_is_no_header_is_refused(token: str) -> None:
+    auth = client_credentials(token_url="https://login", client_id="cid", client_secret="secret-1")
+    with pytest.raises(AccessRefused, match="without an access_token"):
+        await auth.prepare(Endpoint(selling(token)), lambda: NOW)
+
+
+@pytest.mark.parametrize("address", ["http://org.example", ["https://org.example"], {"a": 1}, "file:///etc/passwd"])
+async def test_the_host_a_token_reply_names_is_https_or_nothing(address: object) -> None:
+    auth = client_credentials(
+        token_url="https://login", client_id="cid", client_secret="secret-1", base_url_member="instance_url"
+    )
+    with pytest.raises(AccessRefused, match="instance_url"):
+        await auth.prepare(Endpoint(selling(instance_url=address)), lambda: NOW)
+    assert auth.address() is None

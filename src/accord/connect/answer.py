@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accord.connect.failures import AnswerUnreadable
-from accord.connect.wire import NotJson, read_json
+from accord.connect.wire import NotJson, read_foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Answer:
         if not self.body:
             return None
         try:
-            return read_json(self.body)
+            return read_foreign(self.body)
         except NotJson as error:
             raise AnswerUnreadable(f"the answer {self.status} is unreadable: {error}") from None
 

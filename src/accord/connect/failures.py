@@ -17,6 +17,9 @@ from email.utils import parsedate_to_datetime
 
 from accord.engine.outcomes import Misconfigured, Outcome, Transient, Unknown
 
+# What reading an answer of another shape than the vendor's own raises: a member missing, of another type, too big.
+UNSHAPED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
 
 class CallFailed(Exception):
     """A call to a vendor ended without a usable answer. The message holds no secret."""

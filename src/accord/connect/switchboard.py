@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol, Self
 
+import structlog
+
 from accord.connect.connector import Action, Connector, Resource, Webhook
+from accord.connect.failures import UNSHAPED
 from accord.connect.session import Session
-from accord.engine.outcomes import Outcome, Rejected, Write
+from accord.engine.outcomes import Outcome, Rejected, Unknown, Write
 from accord.engine.shell import Connection, NotBound
 from accord.errors import NotFound
+
+log = structlog.get_logger()
 
 LOAD_BINDINGS = """
 SELECT role, legal_entity, valid_from, connection FROM binding ORDER BY valid_from DESC, legal_entity DESC
@@ -152,7 +157,10 @@ class Switchboard:
         action = self._action(connection, kind, verb)
         if action is None:
             return [Rejected("not_supported", f"{line.connector.label} cannot {verb} a {kind}")] * len(writes)
-        outcomes = await action.send(line.session, writes)
+        try:
+            outcomes = await action.send(line.session, writes)
+        except UNSHAPED as error:
+            outcomes = [_unshaped(line, error)] * len(writes)
         for outcome in outcomes:
             line.budget.outcome(outcome)
         return outcomes
@@ -162,13 +170,23 @@ class Switchboard:
         action = self._action(connection, kind, verb)
         if action is None:
             return Rejected("not_supported", f"{line.connector.label} cannot {verb} a {kind}")
-        outcome = await action.probe(line.session, write)
+        try:
+            outcome = await action.probe(line.session, write)
+        except UNSHAPED as error:
+            outcome = _unshaped(line, error)
         line.budget.outcome(outcome)
         return outcome
 
     def _action(self, connection: str, kind: str, verb: str) -> Action | None:
         resource = self.line(connection).connector.resources.get(kind)
         return None if resource is None else resource.actions.get(verb)
+
+
+def _unshaped(line: Line, error: Exception) -> Unknown:
+    """The vendor answered, and whether it did the work cannot be read from it: the probe has to find out."""
+    words = line.session.redact(f"{type(error).__name__}: {error}")[:300]
+    log.warning("an answer has an unknown shape", connection=line.name, error=words)
+    return Unknown(f"{line.connector.label} answered in an unknown shape ({words})")
 
 
 class LocalBudget:

@@ -16,6 +16,8 @@ from accord.connect.failures import AccessRefused, AnswerLost, NotSent, http_dat
 _EARLY = timedelta(seconds=60)
 # A token bought because the last one was refused, and refused itself at once, will not get better by buying another.
 _PATIENCE = timedelta(seconds=30)
+# No vendor's token lives longer; beyond year 9999 there is no date to keep.
+_LONGEST = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +106,22 @@ class TokenGrant:
             raise NotSent(f"no answer to the request for a token: {error.reason}", outage=True) from None
         if not answer.ok:
             raise _refusal(answer, reply)
-        self._token = _token(reply, asked_at)
+        token, address = _token(reply, asked_at), reply.get(self._base_url_member)
+        if address is not None and not (isinstance(address, str) and address.startswith("https://")):
+            raise AccessRefused(
+                "no_address", f"the token endpoint answered with a {self._base_url_member} that is none"
+            )
+        self._token, self._address = token, address
         self._ticket += 1
-        if self._base_url_member:
-            self._address = reply.get(self._base_url_member)
 
 
 def _token(reply: Any, asked_at: datetime) -> Token:
     value = reply.get("access_token") if isinstance(reply, Mapping) else None
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value.strip():
         raise AccessRefused("no_token", "the token endpoint answered without an access_token")
     try:
-        life = timedelta(seconds=int(reply["expires_in"]))
-    except (KeyError, TypeError, ValueError):
+        life = min(timedelta(seconds=int(reply["expires_in"])), _LONGEST)
+    except (KeyError, TypeError, ValueError, OverflowError):
         return Token(value)  # Salesforce says nothing dependable: use it until it answers 401
     return Token(value, asked_at + max(life - _EARLY, life / 2))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -12,6 +13,11 @@ from urllib.parse import quote, urlencode
 
 # A literal longer than this is somebody's exponent, not an amount: 1E+1000000 would write a megabyte of zeros.
 _LONGEST_PLAIN_EXPONENT = 64
+_LONGEST_INT = 18  # digits that always fit 64 bits, whatever the sign
+_LONG_INT = re.compile("[0-9]{19}")
+# PostgreSQL keeps no NUL in text, and a lone surrogate is no text in any encoding; in UTF-8 both come only escaped.
+_ESCAPED_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class NotJson(ValueError):
@@ -23,11 +29,24 @@ class NotWritable(TypeError):
 
 
 def read_json(body: bytes) -> Any:
-    """The value of a JSON body; numbers with a point or an exponent become Decimal, the others int. Raises NotJson."""
+    """The value of a JSON body; numbers with a point or an exponent become Decimal, the others int. Raises NotJson.
+
+    What comes out can be reckoned with: no number has an exponent beyond 64, and whole numbers beyond 64 bits are
+    Decimal. Only UTF-8 is read (RFC 8259, 8.1).
+    """
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        text = body.decode("utf-8-sig")
+        whole = _whole if _LONG_INT.search(text) else int  # int itself is what the parser is quick with
+        return json.loads(text, parse_float=_decimal, parse_int=whole, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError, ArithmeticError) as error:
         raise NotJson(f"{len(body)} bytes that are not JSON: {type(error).__name__}") from None
+
+
+def read_foreign(body: bytes) -> Any:
+    """What a vendor wrote, as `read_json` reads it, with the replacement character for what no database keeps in text:
+    a vendor's error text must not stop what records it. Raises NotJson."""
+    value = read_json(body)
+    return _storable(value) if _ESCAPED_UNSTORABLE.search(body) else value
 
 
 def write_json(value: Any) -> bytes:
@@ -59,6 +78,29 @@ def plain_number(value: Decimal) -> str:
     if not value.is_finite():
         raise NotWritable(f"{value} is not a finite number")
     return str(value) if abs(value.adjusted()) > _LONGEST_PLAIN_EXPONENT else format(value, "f")
+
+
+def _decimal(literal: str) -> Decimal:
+    value = Decimal(literal)
+    if abs(value.adjusted()) > _LONGEST_PLAIN_EXPONENT:
+        # int() of 1E+1000000000 alone would take all memory there is.
+        raise NotJson(f"{literal[:20]} is no number anybody means")
+    return value
+
+
+def _whole(literal: str) -> int | Decimal:
+    return int(literal) if len(literal.lstrip("-")) <= _LONGEST_INT else _decimal(literal)
+
+
+def _storable(value: Any) -> Any:
+    """The same value, NUL and halves of surrogate pairs replaced."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -22,7 +22,7 @@ from accord.connect.observation import observed
 from accord.connect.pages import pages
 from accord.connect.session import Session
 from accord.connect.signature import REFUSED, STALE, hmac_matches, is_stale, secrets_named
-from accord.connect.wire import read_json
+from accord.connect.wire import read_foreign
 from accord.connectors.netsuite.calls import Json, first_page, rows
 from accord.connectors.netsuite.chart import table_of
 from accord.model.project import MilestoneApproval
@@ -135,7 +135,7 @@ def event_ids(_: Mapping[str, str], body: bytes) -> Sequence[str]:
 
 def translate(_: Mapping[str, str], body: bytes) -> Sequence[Arrival]:
     """The approval as the script posted it, or why it is set aside."""
-    event = read_json(body)
+    event = read_foreign(body)
     occurred = datetime.fromisoformat(event["at"])
     items: tuple[Observed | Pointer, ...] = ()
     ignored: str | None = None

@@ -23,7 +23,7 @@ from accord.connect.connector import (
 from accord.connect.failures import AnswerUnreadable
 from accord.connect.session import Session
 from accord.connect.signature import REFUSED, STALE, hmac_matches, is_stale, secrets_named
-from accord.connect.wire import read_json
+from accord.connect.wire import read_foreign
 from accord.connectors.stripe.calls import Json, listed
 from accord.connectors.stripe.reading import failure_id, is_ours, observed_invoice
 
@@ -143,7 +143,7 @@ def event_ids(_headers: Mapping[str, str], body: bytes) -> Sequence[str]:
 
 
 def translate(_headers: Mapping[str, str], body: bytes) -> Sequence[Arrival]:
-    return [arrival(read_json(body))]
+    return [arrival(read_foreign(body))]
 
 
 WEBHOOK = Webhook(
