@@ -81,12 +81,12 @@ def standard_value(worked: Sequence[HoursAtRate]) -> Money:
     return sum(values[1:], start=values[0])
 
 
-@measure("realization", "billing", "billed, net of write-downs ÷ standard value", Unit.RATIO)
+@measure("realization", "billing", "billed net of write-downs ÷ standard value", Unit.RATIO)
 def billing_realization(billed: Money, standard: Money) -> Decimal:
     return ratio(billed, standard, "standard value")
 
 
-@measure("realization", "collection", "collected ÷ billed, net of write-downs", Unit.RATIO)
+@measure("realization", "collection", "collected ÷ billed net of write-downs", Unit.RATIO)
 def collection_realization(collected: Money, billed: Money) -> Decimal:
     return ratio(collected, billed, "the billed amount")
 

@@ -53,8 +53,8 @@ def cost_to_cost(cost_to_date: Money, estimate_to_complete: Money, not_depicting
 def recovered_cost(cost_to_date: Money, price: Money) -> Progress:
     """For a contract too young to be measured: revenue is the cost so far, without a margin, and at most the price.
 
-    Allowed while the cost is expected to be recovered (ASC 606-10-25-37, IFRS 15.45); `cost_to_cost` follows once it can
-    be measured. Raises NotMeasurable, CurrenciesDiffer.
+    Allowed while the cost is expected to be recovered (ASC 606-10-25-37, IFRS 15.45); `cost_to_cost` follows as soon as
+    it can be measured. Raises NotMeasurable, CurrenciesDiffer.
     """
     told = f"cost {cost_to_date} will be recovered; progress cannot be measured yet"
     return Progress(Fraction(min(cost_to_date, price).amount), Fraction(price.amount), told)
