@@ -49,6 +49,7 @@ CHANNELS = ("accord_ready", "accord_facts", "accord_inbox", budgets.CHANNEL)
 # How long a process that starts waits for a database that is being restarted, and one that ends waits to say good-bye.
 PATIENCE_SECONDS = 60.0
 LAST_WORDS_SECONDS = 3.0
+NO_ROOM = "the database has no room on its disk: nothing is lost, work goes on when there is room"
 CLOCK_SECONDS = 60.0  # between two looks at the database's clock
 RACES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 
@@ -301,7 +302,8 @@ class WorkerProcess:
             except (psycopg.errors.ObjectNotInPrerequisiteState, lease.Fenced):
                 log.warning("lease lost, starting anew")
             except AWAY as error:
-                log.warning("database lost, trying again", reason=type(error).__name__)
+                why = NO_ROOM if isinstance(error, psycopg.errors.DiskFull) else "database lost, trying again"
+                log.warning(why, reason=type(error).__name__)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), 1.0)
 
@@ -326,7 +328,7 @@ class WorkerProcess:
         try:
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await last
-        except (TimeoutError, psycopg.OperationalError) as error:
+        except (TimeoutError, psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
             log.warning("the database did not take a worker's last words", words=what, reason=type(error).__name__)
 
     async def _work_under(self, held: Lease) -> None:

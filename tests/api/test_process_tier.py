@@ -11,6 +11,7 @@ import httpx2
 import psycopg
 import pytest
 
+from accord.api import building
 from accord.api.allowance import Allowance
 from accord.db.pool import Pool, transaction
 from accord.governance.state import State
@@ -247,6 +248,18 @@ async def test_the_document_describes_every_answer_as_it_is(client: httpx2.Async
                     wanted = "application/problem+json" if int(status) >= 400 else "application/json"
                     assert list(answer["content"]) == [wanted], f"{method} {path} {status}"
     assert not any(path in document["paths"] for path in ("/", "/cases", "/sign-in", "/events"))
+
+
+async def test_a_database_without_room_is_not_ready(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers and can be read, but takes nothing: no load balancer should send it pushes."""
+    refused = ("SELECT 1", "DO $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END $$")
+    monkeypatch.setattr(building, "TAKE_ROOM", refused)
+    answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["database"] == "has no room on its disk"
+    assert (await client.get(f"{V1}/cases")).status_code == 200
 
 
 async def test_machines_learn_whether_it_lives_is_ready_and_how_much_it_does(client: httpx2.AsyncClient) -> None:

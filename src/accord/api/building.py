@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from fastapi import FastAPI, Request, Response
@@ -115,17 +115,30 @@ def _for_machines(app: FastAPI, state: State) -> None:
         raise NotFound(f"no kind of problem is called {slug!r}")
 
 
+# A file that PostgreSQL makes for a moment beside the tables: nothing is written into one, and no log of changes grows.
+TAKE_ROOM: tuple[LiteralString, ...] = (
+    "SET LOCAL work_mem = '64kB'",
+    "SET LOCAL temp_tablespaces = ''",
+    "SELECT count(*) FROM generate_series(1, 20000)",
+)
+ROOM_SECONDS = 2.0  # so often at most, however often somebody asks
+
+
 class Readiness:
     """Migrations are looked up until there are none left to run, then only the database is asked."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._migrated = False
+        self._room_at = float("-inf")
 
     async def checks(self) -> dict[str, str]:
         try:
             async with self._state.pool.connection(timeout=3) as db:
                 await db.execute("SELECT 1")
+                await self._find_room(db)
+        except psycopg.errors.DiskFull:
+            return {"database": "has no room on its disk", "migrations": "not known"}
         except psycopg.Error as error:
             return {"database": f"does not answer ({type(error).__name__})", "migrations": "not known"}
         if not self._migrated:
@@ -137,6 +150,15 @@ class Readiness:
                 return {"database": "ok", "migrations": f"{', '.join(missing)} not run; run `accord migrate`"}
             self._migrated = True
         return {"database": "ok", "migrations": "ok"}
+
+    async def _find_room(self, db: AsyncConnection[Any]) -> None:
+        """Whether the disk of the tables takes half a megabyte more. Raises psycopg.errors.DiskFull."""
+        if time.monotonic() - self._room_at < ROOM_SECONDS:
+            return
+        async with db.transaction():
+            for statement in TAKE_ROOM:
+                await db.execute(statement)
+        self._room_at = time.monotonic()
 
 
 def _document_problems(app: FastAPI) -> None:

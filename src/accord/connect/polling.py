@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
 import structlog
 
 from accord.connect.connector import Watermark
@@ -99,6 +100,9 @@ class Polling:
         except CallFailed as failed:
             budget.outcome(outcome_of(failed))
             failures, error = due.failures + 1, str(failed)
+        except psycopg.OperationalError as lost:
+            # Not the vendor's failure: nobody waits longer for it. Where the database is gone, the next line says so.
+            failures, error = due.failures, f"{type(lost).__name__}: {lost}"
         except Exception as failed:  # noqa: BLE001  (one vendor's odd answer must not stop the others' polls)
             failures, error = due.failures + 1, f"{type(failed).__name__}: {failed}"
             log.warning("poll failed", connection=due.connection, kind=due.kind, error=error)
