@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from accord.connect.connector import Page, Watermark
@@ -107,6 +108,16 @@ async def test_a_failing_poll_comes_back_ever_later_but_comes_back(pool: Pool, f
     await poller.once()
     assert await rows(pool, "SELECT failures, owner FROM poll") == [(failures + 1, None)]
     assert await rows(pool, WAIT) == [(seconds,)]
+
+
+async def test_the_databases_failure_is_not_the_vendors(pool: Pool) -> None:
+    """The poll is due again as soon as ever, and what went wrong can be read."""
+    exchange = Exchange()
+    poller = polling(pool, await polls(pool, exchange))
+    exchange.down = psycopg.errors.DiskFull("no space left on device")  # type: ignore[assignment]
+    await poller.once()
+    assert await rows(pool, "SELECT failures, owner FROM poll") == [(0, None)]
+    assert await rows(pool, "SELECT last_error LIKE 'DiskFull%' FROM poll") == [(True,)]
 
 
 async def test_how_often_is_set_anew(pool: Pool) -> None:
