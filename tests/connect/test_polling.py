@@ -114,7 +114,7 @@ async def test_the_databases_failure_is_not_the_vendors(pool: Pool) -> None:
     """The poll is due again as soon as ever, and what went wrong can be read."""
     exchange = Exchange()
     poller = polling(pool, await polls(pool, exchange))
-    exchange.down = psycopg.errors.DiskFull("no space left on device")  # type: ignore[assignment]
+    exchange.down = psycopg.errors.DiskFull("no space left on device")
     await poller.once()
     assert await rows(pool, "SELECT failures, owner FROM poll") == [(0, None)]
     assert await rows(pool, "SELECT last_error LIKE 'DiskFull%' FROM poll") == [(True,)]
