@@ -21,7 +21,7 @@ from accord.rules.allocation import rounded_to
 
 
 class RateDate(StrEnum):
-    """Which of a unit of work's dates decides its rate."""
+    """Which of a unit of work's dates decides its rate; the month's average is that of the month it was worked in."""
 
     WORKED = "worked_date"
     APPROVAL = "approval_date"

@@ -100,7 +100,7 @@ def test_leakage_is_what_nobody_billed_or_explained_in_time() -> None:
     old, young = date(2026, 9, 1), date(2026, 11, 20)
     items = [
         EarnedItem(usd(800), old, billed=usd(700), explained=usd(60)),
-        EarnedItem(usd(200), old, billed=usd(200), explained=usd(0)),
+        EarnedItem(usd(200), old, billed=usd(230), explained=usd(0)),
         EarnedItem(usd(999), young, billed=usd(0), explained=usd(0)),
     ]
     assert sales.billing_leakage(items, date(2026, 11, 24), 30).text == "4.00 %"

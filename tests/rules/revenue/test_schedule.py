@@ -141,6 +141,45 @@ def test_a_new_price_counts_for_what_is_done_already() -> None:
     ]
 
 
+class TestClosedPeriods:
+    def test_what_is_booked_stays_and_the_first_open_period_catches_up(self) -> None:
+        """January closed with 150,000; its cost is corrected afterwards, and February ends where it has to."""
+        progress = {
+            "2026-01": cost_to_cost(usd(60000), usd(240000)),
+            "2026-02": cost_to_cost(usd(180000), usd(220000)),
+        }
+        closed = {"2026-01": usd(150000)}
+        found = schedule(obligation(), [priced()], MONTHS, Evidence(progress=progress), closed)
+        assert figures(found) == [
+            ("2026-01", "150000.00", "150000.00", "0.00"),
+            ("2026-02", "225000.00", "75000.00", "-75000.00"),
+        ]
+        assert found.rows[0].told == (
+            "closed with 150000.00 USD; 100000.00 USD by what is known now: "
+            "cost 60000.00 USD, to complete 240000.00 USD"
+        )
+
+    def test_late_time_is_earned_in_the_first_open_period(self) -> None:
+        to_date = {"2026-01": usd(31000), "2026-02": usd(60000)}
+        evidence = Evidence(invoiceable_to_date=to_date)
+        found = schedule(obligation(Method.AS_INVOICED), [], MONTHS, evidence, {"2026-01": usd(30000)})
+        assert [row.recognised for row in found.rows] == [usd(30000), usd(30000)]
+
+    def test_what_was_booked_right_is_told_as_it_is(self) -> None:
+        progress = {"2026-01": cost_to_cost(usd(90000), usd(210000))}
+        closed = {"2026-01": usd(150000)}
+        [row] = schedule(obligation(), [priced()], MONTHS, Evidence(progress=progress), closed).rows
+        assert row.told == "cost 90000.00 USD, to complete 210000.00 USD"
+
+    def test_a_longer_term_is_caught_up_when_the_old_measure_is_kept(self) -> None:
+        """Half of a term of two months is gone when it becomes four months: a quarter, and then half."""
+        about = obligation(Method.STRAIGHT_LINE, starts_on=date(2026, 1, 1), ends_on=date(2026, 4, 30))
+        kept = {"2026-01": straight_line(date(2026, 1, 1), date(2026, 2, 28), date(2026, 1, 31))}
+        found = schedule(about, [priced(7080)], MONTHS[:4], Evidence(progress=kept))
+        assert [row.recognised.amount for row in found.rows] == [Decimal("3720.00"), -239, 1829, 1770]
+        assert found.rows[1].caught_up == usd("-1891.00")
+
+
 def test_a_period_without_a_measurement_carries_on_and_says_so() -> None:
     progress = {"2026-01": hours(Decimal(1), Decimal(9)), "2026-03": hours(Decimal(3), Decimal(7))}
     found = schedule(obligation(Method.HOURS), [priced(1000)], MONTHS, Evidence(progress=progress))

@@ -141,5 +141,6 @@ def billing_leakage(items: Sequence[EarnedItem], as_of: date, within_days: int) 
     if not due:
         raise NotDefined(f"nothing was earned at least {within_days} days ago")
     zero = due[0].value - due[0].value
-    leaked = sum((each.value - each.billed - each.explained for each in due), start=zero)
+    # What is billed too much on one item does not make up for what was never billed on another.
+    leaked = sum((max(each.value - each.billed - each.explained, zero) for each in due), start=zero)
     return ratio(leaked, sum((each.value for each in due), start=zero), "earned value")

@@ -31,7 +31,11 @@ class PriceFrom:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of an obligation: progress by period code for cost, hours and milestones; the amount to date that
-    may be invoiced, by period code, for as invoiced; the day of acceptance for a point in time."""
+    may be invoiced, by period code, for as invoiced; the day of acceptance for a point in time.
+
+    For a straight line, progress given for a period goes before what the term says: the way to keep what was measured
+    before a term was changed, so that the new one is caught up.
+    """
 
     progress: Mapping[str, Progress] | None = None
     invoiceable_to_date: Mapping[str, Money] | None = None
@@ -67,19 +71,25 @@ class Schedule:
 
 
 def schedule(
-    obligation: Obligation, prices: Sequence[PriceFrom], periods: Sequence[Period], evidence: Evidence
+    obligation: Obligation,
+    prices: Sequence[PriceFrom],
+    periods: Sequence[Period],
+    evidence: Evidence,
+    closed: Mapping[str, Money] | None = None,
 ) -> Schedule:
     """What `obligation` earns in each of `periods`. Nothing is reckoned for one that has problems of its own.
 
     A period between two measurements without one of its own carries the last progress on and is a problem; after the
-    last measurement there are no rows, because the future is not measured. Raises CurrenciesDiffer, PeriodsDoNotFollow.
+    last measurement there are no rows, because the future is not measured. What was recognised in `closed` periods, by
+    code, stays as it was, whatever became known since; the first open period catches up.
+    Raises CurrenciesDiffer, PeriodsDoNotFollow.
     """
     wrong = problems_of(obligation)
     if wrong:
         return Schedule((), tuple(wrong))
-    calendar, ordered = in_order(periods), sorted(prices, key=lambda each: each.starts_on)
+    calendar, ordered, kept = in_order(periods), sorted(prices, key=lambda each: each.starts_on), closed or {}
     if obligation.method is Method.AS_INVOICED:
-        return _as_invoiced(obligation, calendar, evidence.invoiceable_to_date or {})
+        return _as_invoiced(obligation, calendar, evidence.invoiceable_to_date or {}, kept)
     if obligation.method is Method.POINT_IN_TIME:
         reached = {each.code: _accepted(evidence.accepted_on, each.ends_on) for each in calendar}
     elif obligation.method is Method.STRAIGHT_LINE:
@@ -87,10 +97,10 @@ def schedule(
         assert obligation.ends_on is not None
         reached = {
             each.code: straight_line(obligation.starts_on, obligation.ends_on, each.ends_on) for each in calendar
-        }
+        } | dict(evidence.progress or {})
     else:
         reached = dict(evidence.progress or {})
-    return _by_progress(obligation, ordered, calendar, reached)
+    return _by_progress(obligation, ordered, calendar, reached, kept)
 
 
 def _by_progress(
@@ -98,6 +108,7 @@ def _by_progress(
     prices: Sequence[PriceFrom],
     calendar: Sequence[Period],
     reached: Mapping[str, Progress],
+    closed: Mapping[str, Money],
 ) -> Schedule:
     measured = [index for index, period in enumerate(calendar) if period.code in reached]
     rows: list[Row] = []
@@ -112,7 +123,8 @@ def _by_progress(
             now = replace(now, told=f"carried on, not measured: {now.told}")
             problems.append(_not_measured(obligation, period))
         if price is not None:
-            rows.append(_row(obligation, period, price, now, last, rows[-1].cumulative if rows else None))
+            before = rows[-1].cumulative if rows else Money.zero(price.currency)
+            rows.append(_kept(_row(obligation, period, price, now, last, before), closed))
         elif now.done:
             problems.append(_no_price(obligation, period))
         last = now
@@ -120,33 +132,41 @@ def _by_progress(
 
 
 def _row(
-    obligation: Obligation,
-    period: Period,
-    price: Money,
-    now: Progress,
-    last: Progress | None,
-    recognised_before: Money | None,
+    obligation: Obligation, period: Period, price: Money, now: Progress, last: Progress | None, before: Money
 ) -> Row:
-    zero = Money.zero(price.currency)
-    before = recognised_before or zero
     cumulative = portion(price, now.fraction)
-    caught_up = zero
+    caught_up = Money.zero(price.currency)
     if last is not None:
         # What was done before, seen against the whole as it is known now.
         caught_up = portion(price, min(last.done / now.whole, Fraction(1))) - before
     return Row(obligation.id, period, price, now.fraction, cumulative, cumulative - before, caught_up, now.told)
 
 
-def _as_invoiced(obligation: Obligation, calendar: Sequence[Period], to_date: Mapping[str, Money]) -> Schedule:
+def _kept(row: Row, closed: Mapping[str, Money]) -> Row:
+    """The row of a closed period as it was booked."""
+    booked = closed.get(row.period.code)
+    if booked is None or booked == row.recognised:
+        return row
+    before = row.cumulative - row.recognised
+    zero = booked - booked
+    told = f"closed with {booked}; {row.recognised} by what is known now: {row.told}"
+    return replace(row, cumulative=before + booked, recognised=booked, caught_up=zero, told=told)
+
+
+def _as_invoiced(
+    obligation: Obligation, calendar: Sequence[Period], to_date: Mapping[str, Money], closed: Mapping[str, Money]
+) -> Schedule:
     """Revenue is what may be invoiced (ASC 606-10-55-18, IFRS 15.B16); a period without a figure has the last one."""
     measured = [index for index, period in enumerate(calendar) if period.code in to_date]
     rows: list[Row] = []
+    invoiceable = Money.zero(obligation.stand_alone_price.currency)
     for period in calendar[measured[0] : measured[-1] + 1] if measured else ():
-        before = rows[-1].cumulative if rows else Money.zero(next(iter(to_date.values())).currency)
-        cumulative = to_date.get(period.code, before)
-        told = f"{cumulative} may be invoiced to {period.ends_on}"
-        zero = before - before
-        rows.append(Row(obligation.id, period, cumulative, Fraction(1), cumulative, cumulative - before, zero, told))
+        invoiceable = to_date.get(period.code, invoiceable)
+        before = rows[-1].cumulative if rows else invoiceable - invoiceable
+        told = f"{invoiceable} may be invoiced to {period.ends_on}"
+        earned = invoiceable - before
+        row = Row(obligation.id, period, invoiceable, Fraction(1), invoiceable, earned, earned - earned, told)
+        rows.append(_kept(row, closed))
     return Schedule(tuple(rows))
 
 
