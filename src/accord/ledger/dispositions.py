@@ -22,6 +22,7 @@ class Disposition(StrEnum):
     WIP = "wip"
     HELD = "held"
     OVER_CAP = "over_cap"
+    DRAWN = "drawn"
     NON_BILLABLE = "non_billable"
     INTERCOMPANY = "intercompany"
     DRAFT = "draft"

@@ -22,7 +22,7 @@ PRICED = (
 )  # fmt: skip
 
 STANDING = f"""
-SELECT i.id, i.source_id, i.source_revision, i.amount, i.caps,
+SELECT i.id, i.source_id, i.source_revision, i.amount, i.counters,
     (SELECT ({", ".join(f"o.{name}" for name in PRICED)})
         IS NOT DISTINCT FROM ({", ".join(f"n.{name}" for name in PRICED)})
      FROM work_entry o, work_entry n
@@ -68,7 +68,7 @@ WHERE p.item_id = x.item_id AND p.part = x.part AND x.open
 
 @dataclass(slots=True)
 class Reversal:
-    """What was taken back: how many `items`, what that gives back of each cap; entries whose price does not change
+    """What was taken back: how many `items`, what that gives back of each counter; entries whose price does not change
     (`unchanged`) and those that only a person can take back (`stuck`)."""
 
     items: int = 0
@@ -82,15 +82,15 @@ async def reverse(db: Connection, key: tuple[str, str], entries: Sequence[str], 
     result = Reversal()
     rows = await (await db.execute(STANDING, {"entries": list(entries), "engagement": key[0]})).fetchall()
     items: list[str] = []
-    for id, entry, _, _, caps, same, transferred in rows:
+    for id, entry, _, _, met, same, transferred in rows:
         if same:
             result.unchanged.add(entry)
         elif transferred:
             result.stuck.add(entry)
         else:
             items.append(id)
-            for cap, used, _ in caps or ():
-                result.given_back[cap] = result.given_back.get(cap, Decimal(0)) + Decimal(used)
+            for name, added, _ in met or ():
+                result.given_back[name] = result.given_back.get(name, Decimal(0)) + Decimal(added)
     if not items:
         return result
     result.items = len(items)

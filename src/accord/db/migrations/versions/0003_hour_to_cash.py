@@ -112,11 +112,11 @@ CREATE INDEX billing_terms_customer ON billing_terms (customer);
 CREATE TRIGGER billing_terms_are_append_only BEFORE UPDATE OR DELETE ON billing_terms
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
--- What is used of a cap; the sum of the parts in WIP, draft and beyond says the same, and is compared with it.
-CREATE TABLE cap_use (
-    cap  text PRIMARY KEY,
+-- What caps, retainers and meters have used, by the names of `rules.rating.counters`.
+CREATE TABLE billing_counter (
+    name text PRIMARY KEY,
     used numeric NOT NULL
-);
+) WITH (fillfactor = 70);
 
 CREATE TABLE proposal (
     id           text PRIMARY KEY,
@@ -162,8 +162,8 @@ ALTER TABLE billable_item
     ADD COLUMN worked_on date, ADD COLUMN quantity numeric, ADD COLUMN unit text, ADD COLUMN rate numeric,
     ADD COLUMN rate_id text, ADD COLUMN terms_version integer, ADD COLUMN source_revision integer,
     ADD COLUMN worker text, ADD COLUMN role text, ADD COLUMN task text,
-    -- [cap, amount used of it, what was left after] for each cap that the item met
-    ADD COLUMN caps jsonb, ADD COLUMN cause text;
+    -- [counter, what the item added to it, what it came to] for each cap, retainer and meter that the item met
+    ADD COLUMN counters jsonb, ADD COLUMN cause text;
 CREATE INDEX billable_item_source ON billable_item (source_id);
 CREATE INDEX billable_item_reverses ON billable_item (reverses) WHERE reverses IS NOT NULL;
 
@@ -175,7 +175,8 @@ CREATE TABLE allowed_move (
 );
 INSERT INTO allowed_move VALUES
     ('approved', 'wip'), ('approved', 'held'), ('approved', 'over_cap'), ('approved', 'non_billable'),
-    ('approved', 'billed'), ('approved', 'reversed'), ('approved', 'intercompany'),
+    ('approved', 'billed'), ('approved', 'reversed'), ('approved', 'intercompany'), ('approved', 'drawn'),
+    ('drawn', 'reversed'), ('drawn', 'wip'),
     ('wip', 'draft'), ('wip', 'billed'), ('wip', 'held'), ('wip', 'non_billable'), ('wip', 'written_off'),
     ('wip', 'transferred'), ('wip', 'reversed'), ('wip', 'over_cap'),
     ('draft', 'wip'), ('draft', 'billed'), ('draft', 'held'), ('draft', 'written_off'), ('draft', 'reversed'),

@@ -1,0 +1,305 @@
+"""The pricer: compiled terms that give one entry after another its price, and each share of it its place.
+
+An item's price never depends on caps; where it lies does. So a raised cap moves parts and changes no price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+
+from accord.model.money import Rounding, decimals_of
+from accord.model.problem import Problem
+from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, UsageRate
+from accord.model.work import WorkEntry, WorkKind
+from accord.rules.rating.counters import (
+    Convert,
+    Counters,
+    cap_key,
+    meter_key,
+    months_before,
+    no_conversion,
+    tranche_key,
+)
+from accord.rules.rating.rates import RateTable
+
+ZERO = Decimal(0)
+HUNDRED = Decimal(100)
+SIXTY = Decimal(60)
+# Hours of a share of an item: whole minutes, told with six decimals.
+HOURS = Decimal("0.000001")
+_ROUNDING = {Rounding.HALF_UP: ROUND_HALF_UP, Rounding.HALF_EVEN: ROUND_HALF_EVEN, Rounding.DOWN: ROUND_DOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of an item's value and the disposition it goes to; `why` says what decided it."""
+
+    disposition: str
+    amount: Decimal
+    quantity: Decimal
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """The price of one entry, in the currency of the terms, and how it came about.
+
+    `used` is what it added to each counter it met. `intercompany` is what the worker's legal entity charges the
+    project's for it, None within one entity.
+    """
+
+    amount: Decimal
+    quantity: Decimal
+    rate: Decimal | None
+    rate_id: str | None
+    parts: tuple[Part, ...]
+    used: tuple[tuple[str, Decimal], ...] = ()
+    intercompany: Decimal | None = None
+
+
+class Pricer:
+    """Terms, compiled; `counters` is what caps, retainers and meters have used, and grows with each price."""
+
+    def __init__(
+        self, terms: BillingTerms, used: Mapping[str, Decimal] | None = None, convert: Convert = no_conversion
+    ) -> None:
+        self._terms = terms
+        self._rates = RateTable(terms.rates)
+        self._convert = convert
+        self._unit = Decimal(1).scaleb(-decimals_of(terms.currency))
+        self._rounding = _ROUNDING[terms.rounding]
+        self._free_of_charge = frozenset(terms.non_billable_tasks)
+        self._kept = (HUNDRED - terms.discount) / HUNDRED
+        self._caps = tuple((cap, cap_key(terms, cap)) for cap in terms.caps)
+        self.counters = Counters.of(used or {})
+
+    def rate(self, entry: WorkEntry) -> Rated | tuple[Problem, ...]:
+        """The price of an entry and where each share of it lies, or every reason why it has none."""
+        if entry.kind is WorkKind.TIME:
+            return self._time(entry)
+        if entry.kind is WorkKind.EXPENSE:
+            return self._expense(entry)
+        return self._usage(entry)
+
+    def _time(self, entry: WorkEntry) -> Rated | tuple[Problem, ...]:
+        row = self._rates.find(entry.worker, entry.role, entry.task, entry.worked_on)
+        free = not entry.billable or entry.task in self._free_of_charge
+        hours = self._stepped(entry.quantity)
+        if isinstance(row, Problem):
+            if not free:
+                return (row,)
+            return Rated(ZERO, hours, None, None, (Part("non_billable", ZERO, hours, _why_free(entry)),))
+        rate = row.per_hour.amount if self._kept == 1 else row.per_hour.amount * self._kept
+        if row.per_hour.currency != self._terms.currency:
+            converted = self._convert(rate, row.per_hour.currency, self._terms.currency, entry.worked_on)
+            if converted is None:
+                return (_no_exchange_rate(row.per_hour.currency, self._terms.currency, entry.worked_on),)
+            rate = converted
+        amount = self._rounded(hours * rate)
+        between = self._between_entities(entry, amount)
+        if free:
+            part = Part("non_billable", amount, hours, _why_free(entry))
+            return Rated(amount, hours, rate, row.id, (part,), (), between)
+        parts = self._placed(amount, hours, entry)
+        return Rated(amount, hours, rate, row.id, parts, self.counters.take_added(), between)
+
+    def _expense(self, entry: WorkEntry) -> Rated | tuple[Problem, ...]:
+        if entry.cost is None:
+            cure = "Enter what was spent at the source."
+            return (Problem("cost_missing", "The expense has no amount.", "cost", cure),)
+        rule = self._expense_rule(entry.category)
+        if rule is None:
+            message = f"No rule says how expenses of the category {entry.category!r} are passed on."
+            return (Problem("expense_rule_missing", message, "expenses", "Add a rule and declare the terms anew."),)
+        spent = entry.cost.amount
+        if rule.principal and entry.tax_included is not None:
+            spent -= entry.tax_included.amount
+        converted = self._convert(spent, entry.cost.currency, self._terms.currency, entry.worked_on)
+        if converted is None:
+            return (_no_exchange_rate(entry.cost.currency, self._terms.currency, entry.worked_on),)
+        amount = self._rounded(converted * (HUNDRED + rule.mark_up) / HUNDRED)
+        if not entry.billable or not rule.billable:
+            why = _why_free(entry) if not entry.billable else f"expense rule {rule.id}"
+            parts: tuple[Part, ...] = (Part("non_billable", amount, entry.quantity, why),)
+        elif _receipt_missing(rule, entry):
+            parts = (Part("held", amount, entry.quantity, "the receipt is missing"),)
+        else:
+            parts = self._within_limit(rule, amount, entry)
+        between = self._between_entities(entry, amount)
+        return Rated(amount, entry.quantity, None, rule.id, parts, self.counters.take_added(), between)
+
+    def _usage(self, entry: WorkEntry) -> Rated | tuple[Problem, ...]:
+        """What the month's units cost with this record, less what they cost without it: so corrections, tiers that
+        the month reaches later, and prices of the whole volume all come out right."""
+        rate = next((each for each in self._terms.usage if _fits(each, entry)), None)
+        if rate is None:
+            message = f"No usage rate fits {entry.unit} on {entry.worked_on}."
+            return (Problem("usage_rate_missing", message, "usage", "Add a usage rate and declare the terms anew."),)
+        if rate.tiers[0].per_unit.currency != self._terms.currency:
+            return (_no_exchange_rate(rate.tiers[0].per_unit.currency, self._terms.currency, entry.worked_on),)
+        key = meter_key(self._terms, rate, entry.worked_on)
+        before = self.counters.of_key(key)
+        amount = self._rounded(price_of(rate, before + entry.quantity)) - self._rounded(price_of(rate, before))
+        if not entry.billable:
+            return Rated(
+                amount, entry.quantity, None, rate.id,
+                (Part("non_billable", amount, entry.quantity, _why_free(entry)),),
+            )  # fmt: skip
+        self.counters.add(key, entry.quantity)
+        parts = self._placed(amount, entry.quantity, entry)
+        return Rated(amount, entry.quantity, None, rate.id, parts, self.counters.take_added())
+
+    def _placed(self, amount: Decimal, quantity: Decimal, entry: WorkEntry) -> tuple[Part, ...]:
+        """Retainer first, then WIP as far as every cap allows, the rest over cap."""
+        drawn = self._draw(amount, entry.worked_on) if self._terms.retainer is not None else ZERO
+        rest = amount - drawn
+        parts = []
+        hours = quantity
+        if drawn:
+            share = quantity if drawn == amount else _share(quantity, drawn, amount, entry.kind)
+            hours -= share
+            assert self._terms.retainer is not None
+            parts.append(Part("drawn", drawn, share, f"retainer {self._terms.retainer.id}"))
+        if rest or not drawn:
+            parts.extend(self._capped(rest, hours, entry))
+        return tuple(parts)
+
+    def _capped(self, amount: Decimal, quantity: Decimal, entry: WorkEntry) -> list[Part]:
+        if not self._caps:
+            return [Part("wip", amount, quantity)]
+        room: Decimal | None = None
+        tightest = ""
+        met: list[tuple[Cap, str]] = []
+        for cap, key in self._caps:
+            if cap.level is CapLevel.LINE and cap.applies_to != entry.task:
+                continue
+            left = cap.limit.amount - self.counters.of_key(key)
+            if cap.limit.currency != self._terms.currency:
+                # Without a rate for the day nothing can be said to fit: it stays over the cap, and is not lost.
+                left = self._convert(left, cap.limit.currency, self._terms.currency, entry.worked_on) or ZERO
+            met.append((cap, key))
+            if room is None or left < room:
+                room, tightest = left, cap.id
+        if room is None or amount <= 0 or amount <= room:
+            self._use(met, amount, entry.worked_on)
+            return [Part("wip", amount, quantity)]
+        fits = max(ZERO, room.quantize(self._unit, rounding=ROUND_DOWN))
+        self._use(met, fits, entry.worked_on)
+        over = Part("over_cap", amount - fits, quantity, f"cap {tightest}")
+        if not fits:
+            return [over]
+        share = _share(quantity, fits, amount, entry.kind)
+        return [
+            Part("wip", fits, share, f"cap {tightest}"),
+            Part("over_cap", amount - fits, quantity - share, f"cap {tightest}"),
+        ]
+
+    def _use(self, met: list[tuple[Cap, str]], amount: Decimal, on: date) -> None:
+        for cap, key in met:
+            used: Decimal | None = amount
+            if cap.limit.currency != self._terms.currency:
+                used = self._convert(amount, self._terms.currency, cap.limit.currency, on)
+            self.counters.add(key, used or ZERO)
+
+    def _draw(self, amount: Decimal, on: date) -> Decimal:
+        """Draw from the prepaid months that have not expired, the oldest first; a correction gives back to its own
+        month."""
+        retainer = self._terms.retainer
+        assert retainer is not None
+        month = on.replace(day=1)
+        first = retainer.starts_on.replace(day=1)
+        last = months_before(first, -(retainer.months - 1))
+        drawn = ZERO
+        for back in range(retainer.rollover_months, -1, -1):
+            tranche = months_before(month, back)
+            if not first <= tranche <= last:
+                continue
+            key = tranche_key(self._terms, retainer, tranche)
+            there = self.counters.of_key(key)
+            if amount < 0:
+                share = max(amount - drawn, -there)
+            else:
+                share = min(amount - drawn, retainer.per_month.amount - there)
+            if share and (share > 0) == (amount > 0):
+                self.counters.add(key, share)
+                drawn += share
+        return drawn
+
+    def _within_limit(self, rule: ExpenseRule, amount: Decimal, entry: WorkEntry) -> tuple[Part, ...]:
+        if rule.limit is None or amount <= rule.limit.amount:
+            return tuple(self._capped(amount, entry.quantity, entry))
+        above = Part("non_billable", amount - rule.limit.amount, ZERO, f"above the limit of rule {rule.id}")
+        return (*self._capped(rule.limit.amount, entry.quantity, entry), above)
+
+    def _expense_rule(self, category: str | None) -> ExpenseRule | None:
+        own = next((each for each in self._terms.expenses if each.category == category), None)
+        return own or next((each for each in self._terms.expenses if each.category is None), None)
+
+    def _between_entities(self, entry: WorkEntry, amount: Decimal) -> Decimal | None:
+        if entry.worker_entity is None or entry.worker_entity == self._terms.legal_entity:
+            return None
+        return self._rounded(amount * self._terms.intercompany_percentage / HUNDRED)
+
+    def _stepped(self, hours: Decimal) -> Decimal:
+        step = self._terms.minutes_step
+        if not step:
+            return hours
+        steps = (abs(hours) * SIXTY / step).to_integral_value(rounding=ROUND_CEILING)
+        return (steps * step / SIXTY).quantize(HOURS, rounding=ROUND_HALF_UP).copy_sign(hours)
+
+    def _rounded(self, amount: Decimal) -> Decimal:
+        return amount.quantize(self._unit, rounding=self._rounding)
+
+
+def price_of(rate: UsageRate, units: Decimal) -> Decimal:
+    """What `units` of a month cost, not rounded. `graduated`: each tier its own units; else the tier reached prices
+    all of them."""
+    if units <= 0:
+        return ZERO
+    if not rate.graduated:
+        reached = [tier for tier in rate.tiers if units > tier.above]
+        return units * (reached[-1] if reached else rate.tiers[0]).per_unit.amount
+    total = ZERO
+    for tier, after in zip(rate.tiers, (*rate.tiers[1:], None), strict=True):
+        upper = units if after is None else min(units, after.above)
+        if upper > tier.above:
+            total += (upper - tier.above) * tier.per_unit.amount
+    return total
+
+
+def _fits(rate: UsageRate, entry: WorkEntry) -> bool:
+    return (
+        rate.unit == entry.unit
+        and rate.valid_from <= entry.worked_on
+        and (rate.valid_to is None or entry.worked_on < rate.valid_to)
+    )
+
+
+def _share(quantity: Decimal, part: Decimal, whole: Decimal, kind: WorkKind) -> Decimal:
+    """The quantity that belongs to a part of the amount: of time, to the minute."""
+    share = quantity * part / whole
+    if kind is not WorkKind.TIME:
+        return share.quantize(HOURS, rounding=ROUND_HALF_UP)
+    minutes = (share * SIXTY).to_integral_value(rounding=ROUND_HALF_UP)
+    return (minutes / SIXTY).quantize(HOURS, rounding=ROUND_HALF_UP)
+
+
+def _receipt_missing(rule: ExpenseRule, entry: WorkEntry) -> bool:
+    if rule.receipt_above is None or entry.receipt or entry.cost is None:
+        return False
+    # A limit in another currency cannot be compared without a rate: then a receipt is asked for.
+    return entry.cost.currency != rule.receipt_above.currency or entry.cost.amount > rule.receipt_above.amount
+
+
+def _why_free(entry: WorkEntry) -> str:
+    return "told as not billable" if not entry.billable else f"task {entry.task} is not billable"
+
+
+def _no_exchange_rate(from_: str, to: str, on: date) -> Problem:
+    message = f"There is no exchange rate from {from_} to {to} for {on}."
+    return Problem(
+        "exchange_rate_missing", message, "currency", "Load the rate of that day, or agree another rate date."
+    )
