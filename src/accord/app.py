@@ -37,6 +37,8 @@ from accord.engine.story import Process
 from accord.engine.worker import Pace, Worker
 from accord.invariants import watch as invariants
 from accord.ledger import postings
+from accord.ledger.approving import note_issued
+from accord.ledger.rating import rate_waiting
 from accord.processes import PROCESSES
 from accord.records.knowledge import Records
 from accord.settings import Settings
@@ -45,7 +47,7 @@ log = structlog.get_logger()
 
 ENGINE_SESSION = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
 PROMISES_LOOK_BACK = timedelta(days=2)
-CHANNELS = ("accord_ready", "accord_facts", "accord_inbox", budgets.CHANNEL)
+CHANNELS = ("accord_ready", "accord_facts", "accord_inbox", "accord_work", budgets.CHANNEL)
 # How long a process that starts waits for a database that is being restarted, and one that ends waits to say good-bye.
 PATIENCE_SECONDS = 60.0
 LAST_WORDS_SECONDS = 3.0
@@ -128,6 +130,7 @@ class Cadence:
     """How often the loops of a worker look without being woken, in seconds."""
 
     routing: float = 0.1
+    rating: float = 0.5
     polls: float = 0.25
     pushes: float = 0.25
     take_over: float = lease.LOOK_SECONDS
@@ -285,6 +288,7 @@ class WorkerProcess:
         self._poll_seconds = poll_seconds
         self._stopping = asyncio.Event()
         self._facts = asyncio.Event()
+        self._work = asyncio.Event()
         self._shares = asyncio.Event()  # slots are wanted or free
         self.worker: Worker | None = None
 
@@ -357,6 +361,7 @@ class WorkerProcess:
             self._steady("polls", lambda: polling.run(self._stopping)),
             self._steady("pushes", lambda: translation.run(self._stopping, every.pushes)),
             self._steady("routing", self._route),
+            self._steady("rating", self._rate),
             self._steady("listening", lambda: self._listen(translation)),
             self._steady("take-over", lambda: lease.watch(outside.connect, self._stopping.is_set, every.take_over)),
             self._steady("budgets", lambda: self._share_budgets(switchboard)),
@@ -400,6 +405,18 @@ class WorkerProcess:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._facts.wait(), self._cadence.routing)
 
+    async def _rate(self) -> None:
+        """Give approved work its price as it comes in, and note which proposals have become invoices."""
+        while not self._stopping.is_set():
+            self._work.clear()
+            report = await rate_waiting(self._house.pool, self._house.now())
+            if report.entries:
+                log.info("work rated", rated=report.rated, reversed=report.reversed, problems=report.problems)
+            async with transaction(self._house.pool) as db:
+                await note_issued(db)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._work.wait(), self._cadence.rating)
+
     async def _listen(self, translation: Translation) -> None:
         """Wake the loops when there is something for them; polling is the net."""
         async for channel in self._outside.notices():
@@ -409,6 +426,8 @@ class WorkerProcess:
                 self._facts.set()
             elif channel == budgets.CHANNEL:
                 self._shares.set()
+            elif channel == "accord_work":
+                self._work.set()
             else:
                 translation.woken.set()
 
