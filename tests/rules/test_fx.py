@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from accord.model.money import Money, UnknownCurrency
 from accord.model.problem import Problem
-from accord.rules.fx import Conversion, Rate, RateDate, RateDatePolicy, RateKind, RateTable, WorkDates, convert
+from accord.rules.fx import (
+    Conversion,
+    ExchangeRates,
+    Rate,
+    RateDate,
+    RateDatePolicy,
+    RateKind,
+    WorkDates,
+    by_day,
+    convert,
+)
 
 WORKED, APPROVED, INVOICED = date(2026, 10, 30), date(2026, 11, 3), date(2026, 11, 23)
 DATES = WorkDates(WORKED, APPROVED, INVOICED)
@@ -21,7 +31,7 @@ def rate(quote: str, value: str, on: date, *, base: str = "EUR", kind: RateKind 
     return Rate(base, quote, Decimal(value), on, "ECB", kind)
 
 
-TABLE = RateTable(
+TABLE = ExchangeRates(
     [
         rate("USD", "1.0800", WORKED),
         rate("USD", "1.0837", APPROVED),
@@ -111,7 +121,7 @@ def test_currencies_of_zero_and_three_decimals() -> None:
 
 
 def test_two_rates_of_one_day_are_a_problem_not_a_choice() -> None:
-    table = RateTable([rate("USD", "1.08", APPROVED), rate("USD", "1.09", APPROVED)])
+    table = ExchangeRates([rate("USD", "1.08", APPROVED), rate("USD", "1.09", APPROVED)])
     found = convert(TEN_THOUSAND, "USD", DATES, POLICY, table)
     assert isinstance(found, Problem)
     assert (found.code, found.message) == ("rate_ambiguous", "ECB has 1.08 and 1.09 USD for one EUR on 2026-11-03.")
@@ -130,7 +140,7 @@ def test_what_is_no_rate_or_no_currency_is_refused() -> None:
 
 @given(units=st.integers(-(10**12), 10**12), value=st.decimals("0.0001", "10000", places=6))
 def test_a_conversion_is_within_half_a_minor_unit_of_the_exact_one(units: int, value: Decimal) -> None:
-    table = RateTable([rate("KWD", str(value), APPROVED)])
+    table = ExchangeRates([rate("KWD", str(value), APPROVED)])
     amount = Money.from_minor(units, "EUR")
     found = convert(amount, "KWD", DATES, POLICY, table)
     assert isinstance(found, Conversion)
@@ -139,3 +149,11 @@ def test_a_conversion_is_within_half_a_minor_unit_of_the_exact_one(units: int, v
 
 def test_the_same_currency_needs_no_rate() -> None:
     assert by(RateDate.APPROVAL, Money.of("5.00", "USD")).legs == ()
+
+
+def test_a_policy_is_lent_to_pricing_as_a_function_of_the_day() -> None:
+    """Not rounded: what is priced is rounded once, when it is money."""
+    converted = by_day(POLICY, TABLE)
+    assert converted(Decimal("187.505"), "EUR", "USD", APPROVED) == Decimal("203.1991685")
+    assert converted(Decimal(1), "EUR", "EUR", date(1999, 1, 1)) == 1
+    assert converted(Decimal(1), "EUR", "USD", date(1999, 1, 1)) is None

@@ -8,7 +8,7 @@ The firm's policy decides, so it is part of every conversion.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -108,7 +108,7 @@ class Conversion:
         return rounded_to(_factor(self.legs), 10)
 
 
-class RateTable:
+class ExchangeRates:
     """Published rates, ready to be looked up. Two different rates of one source, pair, kind and day are kept, so that
     asking for them is a problem and not a choice."""
 
@@ -139,7 +139,7 @@ class RateTable:
 
 
 def convert(
-    amount: Money, currency: str, dates: WorkDates, policy: RateDatePolicy, table: RateTable
+    amount: Money, currency: str, dates: WorkDates, policy: RateDatePolicy, rates: ExchangeRates
 ) -> Conversion | Problem:
     """`amount` in `currency` at the rate of the policy's date, or the problem that prevents it.
 
@@ -156,12 +156,30 @@ def convert(
         )
     if amount.currency == currency:
         return Conversion(amount, amount, (), asked_for, policy)
-    legs = _legs(amount.currency, currency, asked_for, policy, table)
+    legs = _legs(amount.currency, currency, asked_for, policy, rates)
     if isinstance(legs, Problem):
         return legs
     exact = Fraction(amount.amount) * _factor(legs)
     result = Money(rounded_to(exact, decimals_of(currency), policy.rounding), currency)
     return Conversion(amount, result, legs, asked_for, policy)
+
+
+def by_day(policy: RateDatePolicy, rates: ExchangeRates) -> Callable[[Decimal, str, str, date], Decimal | None]:
+    """The policy as a function of amount, currency from, currency to and day, not rounded; None where there is no rate.
+
+    For pricing, which has one day at hand: the caller passes the day that the policy names.
+    """
+
+    def converted(amount: Decimal, from_: str, to: str, on: date) -> Decimal | None:
+        if from_ == to:
+            return amount
+        legs = _legs(from_, to, on, policy, rates)
+        if isinstance(legs, Problem):
+            return None
+        factor = Fraction(amount) * _factor(legs)
+        return Decimal(factor.numerator) / Decimal(factor.denominator)
+
+    return converted
 
 
 def _date_of(dates: WorkDates, which: RateDate) -> date | None:
@@ -172,15 +190,15 @@ def _date_of(dates: WorkDates, which: RateDate) -> date | None:
     return dates.worked_on
 
 
-def _legs(base: str, quote: str, on: date, policy: RateDatePolicy, table: RateTable) -> tuple[Leg, ...] | Problem:
-    straight = _leg(base, quote, on, policy, table)
+def _legs(base: str, quote: str, on: date, policy: RateDatePolicy, rates: ExchangeRates) -> tuple[Leg, ...] | Problem:
+    straight = _leg(base, quote, on, policy, rates)
     if isinstance(straight, Leg):
         return (straight,)
     if isinstance(straight, Problem):
         return straight
     if policy.pivot is not None and policy.pivot not in (base, quote):
-        into = _leg(base, policy.pivot, on, policy, table)
-        out_of = _leg(policy.pivot, quote, on, policy, table)
+        into = _leg(base, policy.pivot, on, policy, rates)
+        out_of = _leg(policy.pivot, quote, on, policy, rates)
         for each in (into, out_of):
             if isinstance(each, Problem):
                 return each
@@ -189,13 +207,13 @@ def _legs(base: str, quote: str, on: date, policy: RateDatePolicy, table: RateTa
     return _missing(base, quote, on, policy)
 
 
-def _leg(base: str, quote: str, on: date, policy: RateDatePolicy, table: RateTable) -> Leg | Problem | None:
-    found = table.published(base, quote, on, policy)
+def _leg(base: str, quote: str, on: date, policy: RateDatePolicy, rates: ExchangeRates) -> Leg | Problem | None:
+    found = rates.published(base, quote, on, policy)
     if isinstance(found, Problem):
         return found
     if found is not None:
         return Leg(found, inverted=False)
-    turned = table.published(quote, base, on, policy) if policy.inverse else None
+    turned = rates.published(quote, base, on, policy) if policy.inverse else None
     return Leg(turned, inverted=True) if isinstance(turned, Rate) else turned
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from accord.model.billing import ScheduledMilestone
 from accord.model.money import Money
 from accord.model.terms import BillingTerms, Cap, CapLevel, RateRow
+from accord.model.work import WorkEntry, WorkKind, WorkStatus
 from accord.rules.change_impact.change import (
     CapUse,
     ContractChange,
@@ -46,17 +47,16 @@ def terms(version: int = 1, **changes: Any) -> BillingTerms:
     return replace(found, **changes)
 
 
-def by_role(work: PricedWork, under: BillingTerms) -> Money | None:
-    """What the tests rate by: the row of the role."""
-    row = next((each for each in under.rates if each.role == work.role), None)
-    return None if row is None else row.per_hour.times(work.hours)
+def entry(id: str, day: date, hours: int | str, role: str = "developer", **more: Any) -> WorkEntry:
+    found = WorkEntry(id, 1, WorkKind.TIME, "netsuite", id, WorkStatus.APPROVED, day, Decimal(hours), role=role)
+    return replace(found, **more)
 
 
 def work(
     id: str, day: date, hours: int, lies: Lies, document: str | None = None, role: str = "developer"
 ) -> PricedWork:
-    value = by_role(PricedWork(id, day, Decimal(hours), usd(0), lies, role=role), terms())
-    return PricedWork(id, day, Decimal(hours), value or usd(0), lies, document, role=role)
+    price = usd("187.50" if role == "developer" else 250).times(hours)
+    return PricedWork(entry(id, day, hours, role), price, price, lies, document)
 
 
 # October's work is invoiced, November's is in a draft and in WIP: 8, 6, 4 and 2 hours.

@@ -8,25 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.model.money import CurrenciesDiffer
-from accord.model.terms import Cap, CapLevel, Retainer
+from accord.model.money import CurrenciesDiffer, Money
+from accord.model.terms import Cap, CapLevel, RateRow, Retainer
 from accord.rules.change_impact.change import (
     Area,
     CapUse,
     ContractChange,
     Cost,
     IssuedInvoices,
+    Lies,
+    PricedWork,
     RetainerUse,
     Standing,
 )
 from accord.rules.change_impact.impact import Impact, impact_of, undone
+from accord.rules.fx import ExchangeRates, Rate, RateDate, RateDatePolicy, by_day
+from accord.rules.rating.pricer import Pricer
 from accord.rules.revenue.modifications import Added, Modification, Treatment
 from accord.rules.revenue.onerous import Framework
 from tests.rules.change_impact.engagement import (
     WORK,
     build,
-    by_role,
     change,
+    entry,
     milestone,
     rates,
     standing,
@@ -36,7 +40,7 @@ from tests.rules.change_impact.engagement import (
 
 
 def impact(about: ContractChange, at: Standing | None = None, framework: Framework = Framework.US_GAAP) -> Impact:
-    return impact_of(about, at or standing(), by_role, framework=framework)
+    return impact_of(about, at or standing(), framework=framework)
 
 
 def figures(found: Impact, area: Area) -> list[tuple[str, str, str, str]]:
@@ -88,10 +92,42 @@ class TestRates:
 
     def test_work_without_a_rate_is_a_problem_with_its_value(self) -> None:
         found = impact(change(after=terms(2, rates=rates()[:1])))
-        assert [each.message for each in found.problems] == [
-            "The new terms have no rate for architect: 1 units worth 500.00 USD keep their price."
-        ]
+        [problem] = found.problems
+        assert problem.message == (
+            "The new terms give no price for architect: 1 unit keeps its price (500.00 USD). "
+            "No rate row fits architect on 2026-11-20."
+        )
         assert not found.applicable
+
+    def test_a_task_that_is_no_longer_billed_has_no_price(self) -> None:
+        rework = PricedWork(entry("W9", date(2026, 11, 23), 2, task="rework"), usd(375), usd(375), Lies.WIP)
+        found = impact(change(after=terms(2, non_billable_tasks=("rework",))), standing(work=(*WORK, rework)))
+        assert figures(found, Area.WIP) == [("unbilled work", "1250.00", "875.00", "-375.00")]
+
+    def test_a_unit_split_at_its_cap_is_re_priced_as_a_whole(self) -> None:
+        """5 hours at 250: 375.00 in WIP, 875.00 over the cap (features.md 3.4); at 275 it is 412.50 and 962.50."""
+        split = PricedWork(entry("W9", date(2026, 11, 23), 5, "architect"), usd(1250), usd(375), Lies.WIP)
+        found = impact(change(after=terms(2, rates=rates(architect="275"))), standing(work=(split,)))
+        assert figures(found, Area.WIP) == [("unbilled work", "375.00", "412.50", "37.50")]
+
+    def test_a_unit_split_over_two_invoices_keeps_every_cent(self) -> None:
+        about = entry("W9", date(2026, 11, 23), "0.01")
+        halves = [PricedWork(about, usd("1.88"), usd("0.94"), Lies.DRAFT, name) for name in ("draft 1", "draft 2")]
+        found = impact(change(after=terms(2, rates=rates("200.50"))), standing(work=halves))
+        assert figures(found, Area.DRAFTS) == [
+            ("draft 1", "0.94", "1.01", "0.07"),
+            ("draft 2", "0.94", "1.00", "0.06"),
+        ]
+
+    def test_a_rate_in_another_currency_is_converted_as_it_is_billed(self) -> None:
+        euros = (RateRow("R1", Money.of("180", "EUR"), role="developer"), rates()[1])
+        about = change(after=terms(2, rates=euros))
+        exchange = ExchangeRates([Rate("EUR", "USD", Decimal("1.10"), date(2026, 11, 20), "ECB")])
+        found = impact_of(
+            about, standing(), convert=by_day(RateDatePolicy(RateDate.WORKED, "ECB", version=1), exchange)
+        )
+        assert figures(found, Area.WIP) == [("unbilled work", "875.00", "896.00", "21.00")]
+        assert [each.code for each in found.problems] == ["exchange_rate_missing"]
 
 
 class TestCaps:
@@ -278,10 +314,13 @@ def test_a_change_taken_back_leaves_the_billing_as_it_was(
 
 def applied(about: ContractChange) -> Standing:
     """The engagement after the change: work at its new price, the new milestones."""
-    priced = tuple(
-        replace(each, value=by_role(each, about.after) or each.value)
-        if each.worked_on >= about.after.valid_from
-        else each
-        for each in WORK
-    )
+    pricer = Pricer(about.after)
+    priced = []
+    for each in WORK:
+        rated = pricer.rate(each.entry)
+        if each.entry.worked_on < about.after.valid_from or isinstance(rated, tuple):
+            priced.append(each)
+        else:
+            price = usd(str(rated.amount))
+            priced.append(replace(each, price=price, value=price))
     return standing(work=priced, milestones=tuple(about.milestones_after))

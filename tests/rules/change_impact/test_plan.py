@@ -9,7 +9,7 @@ from accord.model.terms import Cap, CapLevel
 from accord.rules.change_impact.impact import impact_of
 from accord.rules.change_impact.plan import ImpactHasProblems, Plan, Step, Verb, plan_of
 from accord.rules.revenue.modifications import Added, Modification
-from tests.rules.change_impact.engagement import build, by_role, change, milestone, rates, standing, terms, usd
+from tests.rules.change_impact.engagement import build, change, milestone, rates, standing, terms, usd
 
 EXTENSION = Modification("CO-1", usd(60000), (Added("extra", usd(60000), extends="build"),))
 CHANGE = change(after=terms(2, rates=rates("200")), milestones_after=(milestone(amount=24000),), revenue=EXTENSION)
@@ -17,7 +17,7 @@ STANDING = standing(obligations=(build(90, 360),))
 
 
 def test_the_steps_of_a_change_in_their_order() -> None:
-    found = plan_of(CHANGE, impact_of(CHANGE, STANDING, by_role))
+    found = plan_of(CHANGE, impact_of(CHANGE, STANDING))
     assert [(each.verb.value, each.subject, str(each.before), str(each.after)) for each in found.steps] == [
         ("use_terms", "ENG-1", "1", "2"),
         ("set_milestone", "go-live", "20000.00 USD", "24000.00 USD"),
@@ -30,13 +30,13 @@ def test_the_steps_of_a_change_in_their_order() -> None:
 
 def test_what_is_set_free_above_a_cap_is_a_step_and_what_is_left_of_it_is_none() -> None:
     lowered = change(after=terms(2, caps=(Cap("PO-7", CapLevel.PURCHASE_ORDER, usd(6000)),)))
-    found = plan_of(lowered, impact_of(lowered, standing(), by_role))
+    found = plan_of(lowered, impact_of(lowered, standing()))
     assert [each.verb for each in found.steps] == [Verb.USE_TERMS, Verb.SET_OVER_CAP]
 
 
 def test_an_impact_with_problems_is_no_plan() -> None:
     billed = change(milestones_after=())
-    found = impact_of(billed, standing(milestones=(milestone(status="billed"),)), by_role)
+    found = impact_of(billed, standing(milestones=(milestone(status="billed"),)))
     with pytest.raises(ImpactHasProblems, match="CO-1: go-live is billed"):
         plan_of(billed, found)
 

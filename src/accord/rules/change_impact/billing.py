@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from accord.model.billing import ScheduledMilestone
-from accord.model.money import Money
+from accord.model.money import Money, allocate
 from accord.model.problem import Problem
 from accord.rules.change_impact.change import (
     Area,
@@ -17,8 +18,9 @@ from accord.rules.change_impact.change import (
     IssuedInvoices,
     Lies,
     PricedWork,
-    Rating,
 )
+from accord.rules.rating.counters import Convert
+from accord.rules.rating.pricer import Pricer, Rated
 
 AREAS = {Lies.WIP: Area.WIP, Lies.DRAFT: Area.DRAFTS, Lies.ISSUED: Area.ISSUED_INVOICES}
 
@@ -57,20 +59,50 @@ def milestones(before: Sequence[ScheduledMilestone], after: Sequence[ScheduledMi
     return effects, problems
 
 
-def reprice(work: Sequence[PricedWork], change: ContractChange, rating: Rating) -> tuple[list[Repriced], list[Problem]]:
-    """The work whose price is another by the new terms, and the work that they have no rate for."""
-    found: list[Repriced] = []
-    without: dict[tuple[str | None, str | None, str | None], list[PricedWork]] = defaultdict(list)
+def reprice(
+    work: Sequence[PricedWork], change: ContractChange, convert: Convert
+) -> tuple[list[Repriced], list[Problem]]:
+    """The work whose price is another by the new terms, and the work that they give no price for.
+
+    It is priced by the rules that bill it. Metered units are priced by their month, so give whole months of them.
+    """
+    pricer = Pricer(change.after, convert=convert)
+    units: dict[str, list[PricedWork]] = defaultdict(list)
     for each in work:
-        if each.worked_on < change.after.valid_from:
+        if each.entry.worked_on >= change.after.valid_from:
+            units[each.entry.id].append(each)
+    found: list[Repriced] = []
+    without: dict[str, list[tuple[PricedWork, Problem]]] = defaultdict(list)
+    for shares in units.values():
+        rated = pricer.rate(shares[0].entry)
+        if isinstance(rated, tuple):
+            without[_kind_of_work(shares[0])].append((shares[0], rated[0]))
             continue
-        value = rating(each, change.after)
-        if value is None:
-            without[each.worker, each.role, each.task].append(each)
-        elif value != each.value:
-            stays = each.lies is Lies.ISSUED and change.issued is IssuedInvoices.STAY
-            found.append(Repriced(each, value, applies=not stays))
-    return found, [_no_rate(same) for same in without.values()]
+        price = Money(_billable(rated), change.after.currency)
+        if price != shares[0].price:
+            found += [
+                Repriced(share, value, applies=not _stays(share, change))
+                for share, value in zip(shares, _shared(price, shares), strict=True)
+            ]
+    return found, [_no_price(about, same) for about, same in without.items()]
+
+
+def _billable(rated: Rated) -> Decimal:
+    return sum((part.amount for part in rated.parts if part.disposition != "non_billable"), Decimal(0))
+
+
+def _shared(price: Money, shares: Sequence[PricedWork]) -> tuple[Money, ...]:
+    """The new price over the shares as the old one lay; the last part, not given, lies over a cap."""
+    given = [each.value.amount for each in shares]
+    above = shares[0].price.amount - sum(given, Decimal(0))
+    weights = [abs(each) for each in (*given, above)]
+    if not any(weights):
+        weights[0] = Decimal(1)
+    return allocate(price, weights)[:-1]
+
+
+def _stays(share: PricedWork, change: ContractChange) -> bool:
+    return share.lies is Lies.ISSUED and change.issued is IssuedInvoices.STAY
 
 
 def work_effects(repriced: Sequence[Repriced], work: Sequence[PricedWork]) -> list[Effect]:
@@ -120,11 +152,18 @@ def _billed(old: ScheduledMilestone, will_be: Money) -> Problem:
     return Problem("billed_milestone_changed", message, "milestones", "Credit and rebill it, or leave it as it is.")
 
 
-def _no_rate(same: Sequence[PricedWork]) -> Problem:
-    about = " ".join(part for part in (same[0].worker, same[0].role, same[0].task) if part) or "work"
-    value = sum((each.value for each in same[1:]), start=same[0].value)
-    message = f"The new terms have no rate for {about}: {len(same)} units worth {value} keep their price."
-    return Problem("rate_missing", message, "rates", "Add a rate row, or let the change begin later.")
+def _kind_of_work(work: PricedWork) -> str:
+    entry = work.entry
+    return " ".join(part for part in (entry.worker, entry.role, entry.task, entry.category) if part) or entry.kind.value
+
+
+def _no_price(about: str, same: Sequence[tuple[PricedWork, Problem]]) -> Problem:
+    """One problem for work of one kind, with the words of the first."""
+    work, why = same[0]
+    value = sum((each.price for each, _ in same[1:]), start=work.price)
+    units = "1 unit keeps its price" if len(same) == 1 else f"{len(same)} units keep their prices"
+    message = f"The new terms give no price for {about}: {units} ({value}). {why.message}"
+    return Problem(why.code, message, why.field, why.cure)
 
 
 def _told(old: ScheduledMilestone | None, new: ScheduledMilestone | None) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -12,6 +11,7 @@ from accord.model.billing import ScheduledMilestone
 from accord.model.money import Money
 from accord.model.problem import Problem
 from accord.model.terms import BillingTerms
+from accord.model.work import WorkEntry
 from accord.rules.revenue.modifications import Modification
 from accord.rules.revenue.modifications import Standing as StandingObligation
 
@@ -49,17 +49,14 @@ class Lies(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PricedWork:
-    """One approved unit of work with its price. `document` is its draft or invoice."""
+    """One approved unit of work, or the share of it that lies in one place: `price` is of the whole unit, `value` of
+    the share. What lies over a cap is not given; `document` is the draft or invoice."""
 
-    item_id: str
-    worked_on: date
-    hours: Decimal
+    entry: WorkEntry
+    price: Money
     value: Money
     lies: Lies
     document: str | None = None
-    worker: str | None = None
-    role: str | None = None
-    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +111,6 @@ class ContractChange:
     issued: IssuedInvoices
     revenue: Modification | None = None
     stand_alone_tolerance: Decimal = Decimal(0)
-
-
-# The price of work by terms, None where no rate fits: the same rating that bills it.
-Rating = Callable[[PricedWork, BillingTerms], Money | None]
 
 
 @dataclass(frozen=True, slots=True)

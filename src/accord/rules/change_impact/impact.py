@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from accord.model.money import CurrenciesDiffer, Money, total
 from accord.model.problem import Problem
 from accord.rules.change_impact import billing, earning, limits
-from accord.rules.change_impact.change import Area, ContractChange, Effect, Rating, Standing
+from accord.rules.change_impact.change import Area, ContractChange, Effect, Standing
+from accord.rules.rating.counters import Convert, no_conversion
 from accord.rules.revenue.modifications import Modified
 from accord.rules.revenue.onerous import Framework
 
@@ -41,20 +42,21 @@ class Impact:
 def impact_of(
     change: ContractChange,
     standing: Standing,
-    rating: Rating,
     *,
+    convert: Convert = no_conversion,
     framework: Framework = Framework.US_GAAP,
     in_scope: bool = True,
 ) -> Impact:
     """All effects of a change on an engagement in one legal entity and currency. Nothing is written.
 
-    `in_scope` is whether ASC 605-35 covers the contract. Raises CurrenciesDiffer when the change is to another
-    currency: that is a new contract; NothingRemains and ExtendsNothing as `modify` does.
+    `convert` is for rates and expenses in other currencies; `in_scope` is whether ASC 605-35 covers the contract.
+    Raises CurrenciesDiffer when the change is to another currency, because that is a new contract; NothingRemains and
+    ExtendsNothing as `modify` does.
     """
     if change.before.currency != change.after.currency:
         raise CurrenciesDiffer(f"{change.id} goes from {change.before.currency} to {change.after.currency}")
     milestone_effects, problems = billing.milestones(standing.milestones, change.milestones_after)
-    repriced, without_rate = billing.reprice(standing.work, change, rating)
+    repriced, without_rate = billing.reprice(standing.work, change, convert)
     cap_effects, cap_problems = limits.caps(standing.caps, change, repriced)
     retainer_effects, retainer_problems = limits.retainer(standing.retainer, change)
     modified, revenue_effects = earning.revenue(standing, change)

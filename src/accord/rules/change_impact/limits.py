@@ -86,7 +86,7 @@ def _lifted(cap: Cap, use: CapUse) -> list[Effect]:
 
 
 def _counts(cap: Cap, repriced: Repriced) -> bool:
-    return cap.applies_to is None or cap.applies_to == repriced.work.task
+    return cap.applies_to is None or cap.applies_to == repriced.work.entry.task
 
 
 def _name(cap: Cap) -> str:
