@@ -204,6 +204,21 @@ def import_crm_pipeline(
     run_crm_pipeline(directory, as_json=as_json, workers=workers)
 
 
+@import_app.command("sip-time")
+def import_sip_time(
+    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with the two CSV files.")],
+    as_json: AsJson = False,
+    bind: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="CSV of project, engagement, legal_entity, valid_from."),
+    ] = None,
+) -> None:
+    """Take ten years of task time in, give it its price, and account for every row and every hour."""
+    from accord.cli.importing_time import run_sip_time
+
+    run_sip_time(directory, bind, as_json=as_json)
+
+
 @connect_app.command("add")
 def connect_add(
     name: Annotated[str, typer.Argument(help="Name of the connection, such as salesforce.")],

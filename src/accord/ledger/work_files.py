@@ -24,15 +24,15 @@ from accord.model.work import WorkEntry, WorkKind, WorkProblem, WorkStatus
 ALONE = "SELECT pg_advisory_xact_lock(hashtext('work files ' || %(source)s))"
 PATIENCE = "SELECT set_config('statement_timeout', '600s', true)"
 KEEP_FILE = """
-INSERT INTO work_file (source, hash, name, series, version, encoding, shown_by, mapping, state, reason, replaces,
-    taken_at)
+INSERT INTO work_file (source, hash, name, series, version, encoding, shown_by, mapping, state, reason, taken_at)
 VALUES (%(source)s, %(hash)s, %(name)s, %(series)s, %(version)s, %(encoding)s, %(shown_by)s, %(mapping)s, %(state)s,
-    %(reason)s, %(replaces)s, %(now)s)
+    %(reason)s, %(now)s)
 ON CONFLICT (source, hash) DO UPDATE SET name = excluded.name, series = excluded.series, version = excluded.version,
     encoding = excluded.encoding, shown_by = excluded.shown_by, mapping = excluded.mapping, state = excluded.state,
-    reason = excluded.reason, replaces = coalesce(work_file.replaces, excluded.replaces)
+    reason = excluded.reason, corrected_by = NULL
 RETURNING id
 """
+CORRECTED = "UPDATE work_file SET corrected_by = %(file)s WHERE id = %(replaced)s AND id <> %(file)s"
 ARRIVE = """
 CREATE TEMPORARY TABLE arriving_row (
     line integer NOT NULL, row_key text, entry_id text, digest bytea, hours numeric, reason text
@@ -97,6 +97,10 @@ FROM (SELECT count(*) AS rows, count(*) FILTER (WHERE reason IS NULL) AS entries
     count(*) FILTER (WHERE reason IS NOT NULL) AS problems, coalesce(sum(hours), 0) AS hours FROM arriving_row) x
 WHERE id = %(file)s
 RETURNING work_file.rows, work_file.entries, work_file.problems, work_file.hours
+"""
+NEWEST = """
+SELECT id, name FROM work_file WHERE source = %(source)s AND series = %(series)s AND corrected_by IS NULL
+    AND state = 'taken' AND hash <> %(hash)s ORDER BY version DESC, id DESC LIMIT 1
 """
 GONE_BATCH = 5_000
 
@@ -168,7 +172,7 @@ async def take_file(
     about = {"source": file.source}
     await connection.execute(ALONE, about)
     await connection.execute(PATIENCE)
-    file_id = await _keep(connection, file, now, "taken", replaces=replaces[0] if replaces else None)
+    file_id = await _keep(connection, file, now, "taken")
     await connection.execute(ARRIVE)
     problems: list[WorkProblem] = []
     async with connection.cursor() as cursor, cursor.copy(COPY) as copy:
@@ -193,6 +197,13 @@ async def take_file(
     return FileTaken(file_id, count, entries, bad, hours, taken.new, taken.revised, gone, held)
 
 
+async def newest(connection: Connection, source: str, series: str, *, other_than: str) -> tuple[int, str] | None:
+    """(id, name) of the newest file of a series that was taken: what the file with another hash corrects."""
+    about = {"source": source, "series": series, "hash": other_than}
+    row = await (await connection.execute(NEWEST, about)).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
 async def refuse_file(connection: Connection, file: ArrivedFile, problem: WorkProblem, *, now: datetime) -> None:
     """Keep that a file was refused as a whole, with a case by its reason; nothing of it is taken."""
     await connection.execute(ALONE, {"source": file.source})
@@ -201,16 +212,10 @@ async def refuse_file(connection: Connection, file: ArrivedFile, problem: WorkPr
 
 
 async def _keep(
-    connection: Connection,
-    file: ArrivedFile,
-    now: datetime,
-    state: str,
-    *,
-    reason: str | None = None,
-    replaces: int | None = None,
+    connection: Connection, file: ArrivedFile, now: datetime, state: str, *, reason: str | None = None
 ) -> int:
     values = {name: getattr(file, name) for name in ArrivedFile.__slots__}
-    about = {**values, "state": state, "reason": reason, "replaces": replaces, "now": now}
+    about = {**values, "state": state, "reason": reason, "now": now}
     row = await (await connection.execute(KEEP_FILE, about)).fetchone()
     assert row is not None
     return int(row[0])
@@ -219,6 +224,7 @@ async def _keep(
 async def _delete_gone(connection: Connection, file: ArrivedFile, file_id: int, replaced: int) -> tuple[int, bool]:
     """Tell of the replaced file's rows that are told no more. With a key that nobody can read, any of them may be the
     one: then nothing is deleted, and a problem says so."""
+    await connection.execute(CORRECTED, {"file": file_id, "replaced": replaced})
     await connection.execute(STILL_TOLD, {"file": file_id, "replaced": replaced})
     row = await (await connection.execute(UNREADABLE_KEYS)).fetchone()
     assert row is not None

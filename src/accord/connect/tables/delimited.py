@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from accord.connect.tables.failures import FileNotTaken, FileTruncated
@@ -40,9 +42,9 @@ def ends_whole(path: Path, encoding: str) -> bool:
     return tail.endswith((newline, newline[::-1]))
 
 
-def header_lines(path: Path, encoding: str, delimiter: str, within: int) -> Iterator[tuple[int, Sequence[str]]]:
-    """The first rows, where the header is looked for."""
-    for number, row in enumerate(delimited_rows(path, encoding, delimiter)):
-        if number >= within:
-            return
-        yield row
+def first_rows(path: Path, encoding: str, delimiter: str, count: int) -> list[tuple[int, list[str]]]:
+    """The first rows, as far as they can be read so: with a delimiter that is not the file's, that may not be far."""
+    rows: list[tuple[int, list[str]]] = []
+    with contextlib.suppress(FileNotTaken):
+        rows.extend(islice(delimited_rows(path, encoding, delimiter), count))
+    return rows

@@ -25,11 +25,11 @@ CREATE TABLE work_file (
     problems  integer     NOT NULL DEFAULT 0,
     gone      integer     NOT NULL DEFAULT 0,
     hours     numeric     NOT NULL DEFAULT 0,
-    replaces  bigint      REFERENCES work_file (id),
+    corrected_by bigint   REFERENCES work_file (id),
     taken_at  timestamptz NOT NULL,
     UNIQUE (source, hash)
 );
-CREATE INDEX work_file_series ON work_file (source, series, version DESC);
+CREATE INDEX work_file_series ON work_file (source, series) WHERE corrected_by IS NULL;
 
 -- The file that told a row last owns it: only a correction of that file can say that it is gone.
 CREATE TABLE work_file_row (
