@@ -18,13 +18,33 @@ from accord.engine.shell import Connection
 from accord.model.problem import Problem
 from accord.records.observe import Applied, Seen, apply
 
+# An index entry has at most 2,704 bytes, a character at most four; no vendor's own ids have a tenth of that.
+LONGEST_ID = 500
 _READ_BY_THE_GATE = frozenset({"deal"})  # their problems travel with the record and are reported by the activation gate
+
+
+class UnfitId(ValueError):
+    """What the vendor calls an object cannot be kept as its name."""
+
+
+def _check_ids(each: Observed) -> None:
+    ours = () if each.canonical_id is None else (each.canonical_id,)
+    for value in (each.vendor_id, *ours, *(id for _, id in each.links.values())):
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID or not value.isprintable():
+            raise UnfitId(
+                f"the {each.kind} has the id {str(value)[:40]!r}; one is text of 1 to {LONGEST_ID} characters"
+            )
 
 
 async def observe(
     db: Connection, connection: str, roles: frozenset[str], observed: Sequence[Observed], now: datetime
 ) -> Applied:
-    """Apply a batch inside the caller's transaction, and open a case for each object that cannot be read in full."""
+    """Apply a batch inside the caller's transaction, and open a case for each object that cannot be read in full.
+
+    Raises UnfitId: a push becomes a case by it, a poll tries again and says so.
+    """
+    for each in observed:
+        _check_ids(each)
     seen = [
         Seen(
             kind=each.kind,

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import structlog
+from psycopg import errors
 
 from accord.connect.connector import Observed, Pointer, Webhook
 from accord.connect.failures import CallFailed, outcome_of
@@ -29,6 +30,8 @@ from accord.model.problem import Problem
 log = structlog.get_logger()
 
 BATCH = 500
+# PostgreSQL's word for a text too long for its index or a value too deep: by its class it looks like a lost database.
+TOO_BIG = (errors.ProgramLimitExceeded, errors.StatementTooComplex)
 PAUSE_SECONDS = 2.0  # a connection that could not be read is left alone this long
 
 # One translator at a time keeps the order of arrival; the lock goes with the transaction.
@@ -107,9 +110,10 @@ class Translation:
         try:
             async with db.transaction():
                 return await self._apply(db, connection, pushes)
-        except psycopg.OperationalError:
-            raise
-        except Exception as error:  # noqa: BLE001  (whatever an outside object trips over becomes a case)
+        except Exception as error:
+            # Whatever an outside object trips over becomes a case, but not the loss of the database.
+            if isinstance(error, psycopg.OperationalError) and not isinstance(error, TOO_BIG):
+                raise
             if isinstance(error, CallFailed) and not isinstance(outcome_of(error), Rejected | Absent):
                 self._resting[connection] = self._monotonic() + PAUSE_SECONDS
                 log.info("pushes wait for their vendor", connection=connection, pushes=len(pushes), reason=str(error))

@@ -22,6 +22,8 @@ from accord.model.identity import canonical_id
 from accord.rules import facts
 from accord.rules.ownership import owner_of, split_by_owner
 
+MOST_ROUNDS = 20  # each is lost to another transaction that wrote the same new object first
+
 KNOWN_IDS = """
 SELECT c.kind, c.vendor_id, c.canonical_id
 FROM json_to_recordset(%(rows)s::json) AS x (kind text, vendor_id text)
@@ -94,6 +96,10 @@ class Applied:
     problems: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
 
 
+class NotApplied(Exception):
+    """An observation is not written although nobody else wrote first; going on would never end."""
+
+
 async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Sequence[Seen], now: datetime) -> Applied:
     """Apply a batch from one connection inside the caller's transaction."""
     result = Applied()
@@ -101,9 +107,11 @@ async def apply(db: Connection, connection: str, roles: frozenset[str], seen: Se
         return result
     ids = await _identify(db, connection, seen)
     left = _newest(seen, ids)
-    while left:  # a second time only for objects that somebody else saw first at the same moment
+    for _ in range(MOST_ROUNDS):  # a second time only for objects that somebody else saw first at the same moment
+        if not left:
+            return result
         left = await _apply(db, connection, roles, left, ids, now, result)
-    return result
+    raise NotApplied(f"the {left[0].kind} {left[0].vendor_id!r} of {connection} could not be written")
 
 
 @dataclass(frozen=True, slots=True)
