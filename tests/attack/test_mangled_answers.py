@@ -17,6 +17,7 @@ import pytest
 
 from accord.connect.conformance import Bench, ReadCase, WriteCase
 from accord.connect.failures import UNSHAPED, CallFailed
+from accord.connect.observation import is_id
 from accord.connect.registry import open_session
 from accord.connect.session import Session, _trust
 from accord.connect.switchboard import Line, LocalBudget, Switchboard
@@ -109,7 +110,8 @@ def keep(outcome: Outcome) -> None:
     can_be_kept(asdict(outcome))
     for word in ("message", "reason", "code"):
         assert isinstance(getattr(outcome, word, ""), str), outcome
-    assert isinstance(getattr(outcome, "vendor_id", None), str | None), outcome
+    vendor_id = getattr(outcome, "vendor_id", None)
+    assert vendor_id is None or is_id(vendor_id), outcome
 
 
 async def test_salesforce_answers(salesforce_bench: Bench) -> None:

@@ -9,6 +9,14 @@ from typing import Any
 from accord.connect.connector import Observed
 from accord.connect.mapping import Mapping
 
+# An index entry has at most 2,704 bytes, a character at most four; no vendor's own ids have a tenth of that.
+LONGEST_ID = 500
+
+
+def is_id(value: object) -> bool:
+    """Whether this can be kept as what a vendor, or we, call an object."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_ID and value.isprintable()
+
 
 def observed(
     mapping: Mapping,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from accord.connect.connector import Observed
+from accord.connect.observation import LONGEST_ID, is_id
 from accord.engine import statements
 from accord.engine.casework import case_row
 from accord.engine.identities import Identities
@@ -18,8 +19,6 @@ from accord.engine.shell import Connection
 from accord.model.problem import Problem
 from accord.records.observe import Applied, Seen, apply
 
-# An index entry has at most 2,704 bytes, a character at most four; no vendor's own ids have a tenth of that.
-LONGEST_ID = 500
 _READ_BY_THE_GATE = frozenset({"deal"})  # their problems travel with the record and are reported by the activation gate
 
 
@@ -30,7 +29,7 @@ class UnfitId(ValueError):
 def _check_ids(each: Observed) -> None:
     ours = () if each.canonical_id is None else (each.canonical_id,)
     for value in (each.vendor_id, *ours, *(id for _, id in each.links.values())):
-        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID or not value.isprintable():
+        if not is_id(value):
             raise UnfitId(
                 f"the {each.kind} has the id {str(value)[:40]!r}; one is text of 1 to {LONGEST_ID} characters"
             )

@@ -12,8 +12,9 @@ import structlog
 
 from accord.connect.connector import Action, Connector, Resource, Webhook
 from accord.connect.failures import UNSHAPED
+from accord.connect.observation import is_id
 from accord.connect.session import Session
-from accord.engine.outcomes import Outcome, Rejected, Unknown, Write
+from accord.engine.outcomes import Committed, Outcome, Rejected, Unknown, Write
 from accord.engine.shell import Connection, NotBound
 from accord.errors import NotFound
 
@@ -158,7 +159,7 @@ class Switchboard:
         if action is None:
             return [Rejected("not_supported", f"{line.connector.label} cannot {verb} a {kind}")] * len(writes)
         try:
-            outcomes = await action.send(line.session, writes)
+            outcomes = [_named(line, each) for each in await action.send(line.session, writes)]
         except UNSHAPED as error:
             outcomes = [_unshaped(line, error)] * len(writes)
         for outcome in outcomes:
@@ -171,7 +172,7 @@ class Switchboard:
         if action is None:
             return Rejected("not_supported", f"{line.connector.label} cannot {verb} a {kind}")
         try:
-            outcome = await action.probe(line.session, write)
+            outcome = _named(line, await action.probe(line.session, write))
         except UNSHAPED as error:
             outcome = _unshaped(line, error)
         line.budget.outcome(outcome)
@@ -180,6 +181,13 @@ class Switchboard:
     def _action(self, connection: str, kind: str, verb: str) -> Action | None:
         resource = self.line(connection).connector.resources.get(kind)
         return None if resource is None else resource.actions.get(verb)
+
+
+def _named(line: Line, outcome: Outcome) -> Outcome:
+    """The outcome, unless the id the vendor gave cannot be kept: one too long would end every worker that enters it."""
+    if isinstance(outcome, Committed) and outcome.vendor_id is not None and not is_id(outcome.vendor_id):
+        return Unknown(f"{line.connector.label} answered with an id that is none: {str(outcome.vendor_id)[:40]!r}")
+    return outcome
 
 
 def _unshaped(line: Line, error: Exception) -> Unknown:
