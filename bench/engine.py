@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -33,14 +33,16 @@ WHERE p.started_at >= %(since)s AND e.recorded_at >= %(since)s
 DONE = "SELECT count(*), count(DISTINCT canonical_id) FROM effect WHERE intended_at >= %(since)s AND state = 2"
 
 
-def run(url: str, *, flows: int, workers: int, vendor: str = "null", spread: bool = False) -> dict[str, Any]:
+def run(
+    url: str, *, flows: int, workers: int, vendor: str = "null", spread: bool = False, first: int = 0
+) -> dict[str, Any]:
     """Let `workers` processes work off `flows` flows; flows a second, how long one took from being taken on to its end,
     and what the sessions of the workers waited for. With `spread` the things' ids are no sequence, as in a real firm.
     """
     with psycopg.connect(url) as connection:
         since = connection.execute("SELECT clock_timestamp()").fetchone()
     assert since is not None
-    enter(url, flows, spread=spread)
+    enter(url, flows, spread=spread, first=first)
     children = [child_of(url, vendor) for _ in range(workers)]
     for child in children:
         assert child.stdout is not None
@@ -66,9 +68,14 @@ def run(url: str, *, flows: int, workers: int, vendor: str = "null", spread: boo
         "p50_ms": round(took[0][0]),
         "p99_ms": round(took[0][1]),
         "peak_mb": max(each["mb"] for each in told),
-        "python_cores": round(sum(each["cpu_seconds"] for each in told) / seconds, 2),
+        **cost(told, flows),
         "waits": waited.shares(),
     }
+
+
+def cost(told: Sequence[Mapping[str, float]], flows: int) -> dict[str, int]:
+    """Microseconds of processor time a flow: of the workers, and of their PostgreSQL sessions."""
+    return {f"{name}_us": round(sum(each[name] for each in told) / flows * 1e6) for name in ("python", "postgres")}
 
 
 def latency(url: str, *, flows: int = 100) -> dict[str, Any]:
@@ -97,11 +104,11 @@ def child_of(url: str, vendor: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
 
 
-def enter(url: str, flows: int, *, spread: bool = False) -> None:
-    """Start this many flows, all ready."""
+def enter(url: str, flows: int, *, spread: bool = False, first: int = 0) -> None:
+    """Start this many flows from the one numbered `first`, all ready."""
     with psycopg.connect(url, autocommit=True) as connection:
-        for first in range(0, flows, 5000):
-            start(connection, range(first, min(flows, first + 5000)), spread=spread)
+        for number in range(first, first + flows, 5000):
+            start(connection, range(number, min(first + flows, number + 5000)), spread=spread)
         connection.execute("VACUUM ANALYZE")
 
 

@@ -21,7 +21,7 @@ from accord.engine.outcomes import Committed, Outcome, Write
 from accord.engine.story import Process, effect, process
 from accord.engine.worker import Worker
 from accord.model.events import Fact
-from bench import waits
+from bench import cpu, waits
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,11 @@ def vendor_of(name: str) -> NullVendor:
 
 
 async def work(url: str, vendor: str) -> None:
+    backends: list[int] = []
+
     async def connect(name: str = waits.APPLICATION) -> Any:
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True, application_name=name)
+        backends.append(connection.info.backend_pid)
         documents.adopt(connection)
         await connection.execute("SELECT set_config('plan_cache_mode', 'force_generic_plan', false)")
         return connection
@@ -135,9 +138,11 @@ async def work(url: str, vendor: str) -> None:
     loop = asyncio.get_running_loop()
     print("ready", flush=True)
     await loop.run_in_executor(None, sys.stdin.readline)
+    before = cpu.spent(backends)
     listening = asyncio.create_task(_listen(connect, worker))
     working = asyncio.create_task(worker.run())
     await loop.run_in_executor(None, sys.stdin.readline)
+    used = cpu.spent(backends).since(before)
     worker.stop()
     await working
     listening.cancel()
@@ -145,8 +150,8 @@ async def work(url: str, vendor: str) -> None:
     lease.end()
     await leave(first, lease.worker_id)
     await first.close()
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    told = {"mb": used.ru_maxrss // 1024, "turns": worker.turns, "cpu_seconds": used.ru_utime + used.ru_stime}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    told = {"mb": peak, "turns": worker.turns, "python": used.python, "postgres": used.postgres}
     print(json.dumps(told), flush=True)
 
 

@@ -7,6 +7,7 @@ knows nothing else: no journal, no fences, no order, no cases, no repeats.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -14,6 +15,9 @@ from typing import Any
 
 import orjson
 import psycopg
+
+from bench import cpu
+from bench.engine import cost
 
 NAME = "a thing of the bench"
 SCHEMA = """
@@ -68,12 +72,11 @@ def run(url: str, *, flows: int, workers: int, batch: int = 500) -> dict[str, An
             assert child.stdin is not None
             child.stdin.write(b"go\n")
             child.stdin.flush()
-        for child in children:
-            child.wait()
+        told = [json.loads(child.communicate()[0].splitlines()[-1]) for child in children]
         seconds = time.perf_counter() - started
         done = connection.execute("SELECT count(*) FROM event").fetchone()
         assert done == (flows * 7,), done
-    return {"flows_per_second": round(flows / seconds), "flows": flows, "workers": workers}
+    return {"flows_per_second": round(flows / seconds), "flows": flows, "workers": workers, **cost(told, flows)}
 
 
 def work(url: str, batch: int) -> None:
@@ -82,6 +85,7 @@ def work(url: str, batch: int) -> None:
         connection.commit()
         print("ready", flush=True)
         sys.stdin.readline()
+        before = cpu.spent([connection.info.backend_pid])
         while flows := [row[0] for row in connection.execute(CLAIM, [batch]).fetchall()]:
             tell(connection, flows, "started")
             for step in range(5):
@@ -102,6 +106,8 @@ def work(url: str, batch: int) -> None:
             tell(connection, flows, "finished")
             connection.execute(END, {"flows": flows})
             connection.commit()
+        used = cpu.spent([connection.info.backend_pid]).since(before)
+        print(json.dumps({"python": used.python, "postgres": used.postgres}), flush=True)
 
 
 def commit(connection: Any, flows: list[int], step: int) -> None:

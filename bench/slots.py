@@ -108,7 +108,7 @@ def run(url: str, *, bulk: int = BULK, postings: int = POSTINGS, call_seconds: f
 
 def _load(connection: Any, bulk: int, postings: int, call_seconds: float) -> None:
     """All bulk writes at once; the postings one by one at moments drawn beforehand, while there is bulk left."""
-    chance = Random(5)  # noqa: S311  (spreads arrivals)
+    chance = Random(5)
     _start(connection, 10_000, [_fact("bench.hold", f"INV-old-{number}") for number in range(bulk)])
     span = (bulk + postings) * call_seconds / 5 * 0.9
     began = time.perf_counter()

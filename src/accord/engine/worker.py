@@ -212,13 +212,14 @@ class Worker:
         runnable = self._enter_outcomes(turning, flights)
         if self._stopping:
             self._put_back(turning, runnable)
-        written.shared = await self._writing.outcomes(connection, turn, now)
+        shared = await self._writing.outcomes(connection, turn, now)
         for live in await claiming.load(connection, self._processes, claimed, turn):
             self._live[live.instance.id] = runnable[live.instance.id] = live
         runnable.update(self._carry)
         self._carry = {}
         await self._advance(connection, turning, runnable)
         await self._intend(connection, turning, runnable, written)
+        written.shared = await shared()
         if waiting:
             written.send.extend(await self._backlog.claim(connection, written.send))
         await self._learn_ids(connection, written.send)
@@ -505,7 +506,7 @@ class Worker:
             turning = Turning(now=now, new_id=self._take_id, connection_for=self._connection_for)
             written = Written()
             self._enter_outcomes(turning, flights)
-            written.shared = await self._writing.outcomes(connection, turning.turn, now)
+            written.shared = await (await self._writing.outcomes(connection, turning.turn, now))()
             if load:
                 for live in await claiming.load(
                     connection, self._processes, await self._owned(connection, process_id), turning.turn

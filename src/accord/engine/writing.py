@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -36,17 +36,22 @@ class Writing:
         self._worker_id = worker_id
         self._knowledge = knowledge
 
-    async def outcomes(self, connection: Connection, turn: Turn, now: datetime) -> list[int]:
-        """The outcomes of effects, with their facts; which of the effects somebody else waits for."""
+    async def outcomes(self, connection: Connection, turn: Turn, now: datetime) -> Callable[[], Awaitable[list[int]]]:
+        """The outcomes of effects, with their facts. Ask later which of the effects somebody else waits for: in a
+        pipeline PostgreSQL is at work meanwhile."""
         if turn.deferred:
             turn.deferred.sort(key=_id)
             await _rows(connection, statements.DEFER_EFFECTS, turn.deferred)
         if not turn.finished:
-            return []
+            return _nobody
         turn.finished.sort(key=_id)
         parameters = {**statements.FINISHED.of(turn.finished), "now": now}
         cursor = await connection.execute(statements.FINISH_EFFECTS, parameters, prepare=True)
-        return [row[0] for row in await cursor.fetchall()]
+
+        async def shared() -> list[int]:
+            return [row[0] for row in await cursor.fetchall()]
+
+        return shared
 
     async def rest(self, connection: Connection, turn: Turn, written: Written, now: datetime) -> None:
         """Everything after the intents."""
@@ -147,6 +152,10 @@ class Writing:
 
     async def _ids(self, connection: Connection, statement: str, ids: Sequence[int]) -> None:
         await connection.execute(statement, {"ids": list(ids), "worker": self._worker_id}, prepare=True)
+
+
+async def _nobody() -> list[int]:
+    return []
 
 
 def _id(row: Row) -> Any:
