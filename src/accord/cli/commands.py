@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +28,12 @@ connect_app = typer.Typer(no_args_is_help=True, help="Connect systems: credentia
 cases_app = typer.Typer(no_args_is_help=True, help="Cases: what a person has to look at, and how to cure it.")
 import_app = typer.Typer(no_args_is_help=True, help="Bring data in from files.")
 key_app = typer.Typer(no_args_is_help=True, help="API keys.")
+terms_app = typer.Typer(no_args_is_help=True, help="Billing terms: rates, caps, retainers, by engagement and version.")
+proposals_app = typer.Typer(no_args_is_help=True, help="Invoice proposals: approved work on its way to an invoice.")
 app.add_typer(connect_app, name="connect", rich_help_panel="Set up")
 app.add_typer(key_app, name="key", rich_help_panel="Set up")
+app.add_typer(terms_app, name="terms", rich_help_panel="Set up")
+app.add_typer(proposals_app, name="proposals", rich_help_panel="Look and act")
 app.add_typer(cases_app, name="cases", rich_help_panel="Look and act")
 app.add_typer(import_app, name="import", rich_help_panel="Run")
 
@@ -363,3 +368,72 @@ def cases_resolve(
     from accord.cli.casework import resolve
 
     resolve(case, answer=answer, skip=skip, supply=supply, cancel=cancel, note=note)
+
+
+Who = Annotated[str, typer.Option("--by", help="Who does this; it is kept in the audit trail.", envvar="USER")]
+
+
+@terms_app.command("declare")
+def terms_declare(
+    file: Annotated[Path, typer.Argument(help="JSON: one object of terms, or a list of them.", dir_okay=False)],
+    by: Who,
+) -> None:
+    """Declare billing terms. What says the same as before changes nothing; work without a price is tried again."""
+    from accord.cli.billing import run_declare
+
+    run_declare(file, by)
+
+
+@proposals_app.command("make")
+def proposals_make(
+    to: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day of work to be invoiced.")],
+    engagement: Annotated[str | None, typer.Option(help="Only this engagement.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose invoices for the work in WIP up to a day. Asking again proposes what has come since."""
+    from accord.cli.billing import run_propose
+
+    run_propose(to.date(), "accord", engagement, as_json=as_json)
+
+
+@proposals_app.command("list")
+def proposals_list(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most proposals to show.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """What waits for approval or for its invoice, the greatest amounts first."""
+    from accord.cli.billing import run_proposals
+
+    run_proposals(limit, as_json=as_json)
+
+
+@proposals_app.command("approve")
+def proposals_approve(
+    proposal: Annotated[str, typer.Argument(help="Id of the proposal; `accord proposals list` shows them.")], by: Who
+) -> None:
+    """Approve a proposal; whoever changed it cannot."""
+    from accord.cli.billing import run_approve
+
+    run_approve(proposal, by)
+
+
+@app.command(rich_help_panel="Look and act")
+def explain(
+    name: Annotated[str, typer.Argument(help="An item, or a line as INVOICE/LINE, such as ACC-0001/2.")],
+    as_json: AsJson = False,
+) -> None:
+    """Explain a number: clause, rate, entries, approvals and caps, with the amount made again."""
+    from accord.cli.billing import run_explain
+
+    run_explain(name, as_json=as_json)
+
+
+@app.command(rich_help_panel="Look and act")
+def reconcile(
+    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most rows to show of each kind.")] = 200,
+) -> None:
+    """What is unexplained, and where two systems differ. Exit code 1 when there is anything."""
+    from accord.cli.billing import run_reconcile
+
+    run_reconcile(as_json=as_json, limit=limit)

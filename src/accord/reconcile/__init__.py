@@ -1,0 +1,1 @@
+"""Do the systems agree? What is unexplained, where two systems differ, and whether a period can be closed."""
