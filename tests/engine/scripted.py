@@ -203,7 +203,7 @@ class Workshop:
         }
         row = {
             "name": story.name,
-            "version": "1",
+            "version": story.version,
             "one_per": one_per or f"{subject} {len(payload)} {time.monotonic_ns()}",
             "subject": subject,
             "correlation": None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -384,6 +385,44 @@ async def test_stories_of_a_later_version_are_left_to_workers_that_know_them(sho
     known = await shop.start(shared, "b")
     await shop.finished(known)
     assert await shop.one("SELECT state FROM open_process WHERE process_id = %s", unknown) == ProcessState.READY
+
+
+@process(starts_on="test.began")
+async def growing(began: Fact) -> str:
+    """Its first version."""
+    await put(f"{began.subject}-first")
+    return "first"
+
+
+@process(starts_on="test.began", version="2", earlier=[growing])
+async def grown(began: Fact) -> str:
+    """Its second version."""
+    await put(f"{began.subject}-second")
+    return "second"
+
+
+async def test_a_story_ends_in_the_version_it_began_in(shop: Workshop) -> None:
+    """Whoever does not know that version leaves it alone, in flight or not begun; whoever knows both runs each as its
+    own."""
+    second = replace(grown, name="growing")
+    shop.vendors.paused.add("erp")
+    await shop.work(processes={"growing": growing})
+    in_flight = await shop.start(growing, "a")
+    await shop.state(in_flight, ProcessState.WAITING)
+    old = shop.running[0]
+    newer = await shop.start(second, "b")
+    await shop.work(processes={"growing": replace(second, earlier=())})
+    shop.vendors.paused.clear()
+    assert await shop.finished(newer) == ["second"]
+    assert await shop.finished(in_flight) == ["first"]
+    await old.end()
+    shop.running.remove(old)
+    not_begun, last = await shop.start(growing, "c"), await shop.start(second, "d")
+    await shop.finished(last)
+    assert await shop.one("SELECT state FROM open_process WHERE process_id = %s", not_begun) == ProcessState.READY
+    await shop.work(processes={"growing": second})
+    assert await shop.finished(not_begun) == ["first"]
+    assert [shop.vendors.times(f"{each}") for each in ("a-first", "b-second", "c-first", "d-second")] == [1] * 4
 
 
 async def test_stories_about_one_subject_go_in_order_across_workers(shop: Workshop) -> None:

@@ -28,6 +28,7 @@ class Claimed:
 
     id: int
     name: str
+    version: str
     correlation: str | None
     trigger: dict[str, Any]
     begun: bool
@@ -41,6 +42,7 @@ async def claim(
         "worker": worker_id,
         "limit": limit,
         "names": list(processes),
+        "versions": [f"{name} {each.version}" for name, process in processes.items() for each in process.versions],
         "titles": [process.title for process in processes.values()],
         "now": now,
     }
@@ -57,7 +59,9 @@ async def load(
     """
     lives = {
         each.id: Live(
-            Instance(each.id, processes[each.name], Fact(**each.trigger)), each.correlation, resumed=each.begun
+            Instance(each.id, processes[each.name].of(each.version), Fact(**each.trigger)),
+            each.correlation,
+            resumed=each.begun,
         )
         for each in claimed
     }

@@ -15,7 +15,7 @@ from accord.engine.story import Effect, Process
 from accord.errors import NotFound
 from accord.model.events import Fact
 
-FIND = "SELECT name, trigger, end_state FROM process WHERE id = %(id)s"
+FIND = "SELECT name, version, trigger, end_state FROM process WHERE id = %(id)s"
 DONE = """
 SELECT story_key FROM effect WHERE process_id = %(id)s
 UNION SELECT story_key FROM adopted_effect WHERE process_id = %(id)s
@@ -39,12 +39,14 @@ async def replay_process(connection: Connection, processes: Mapping[str, Process
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(f"there is no process {process_id}")
-    name, trigger, end_state = row
+    name, version, trigger, end_state = row
+    if name not in processes or version not in {each.version for each in processes[name].versions}:
+        raise NotFound(f"this Accord does not know version {version} of {name}")
     cursor = await connection.execute(statements.LOAD_JOURNALS, {"ids": [process_id]})
     journal = {key: value for _, key, value in await cursor.fetchall()}
     cursor = await connection.execute(DONE, {"id": process_id})
     done = {found[0] for found in await cursor.fetchall()}
-    instance = Instance(process_id, processes[name], Fact(**trigger), journal)
+    instance = Instance(process_id, processes[name].of(version), Fact(**trigger), journal)
     return _compare(instance, done, finished=end_state is not None)
 
 

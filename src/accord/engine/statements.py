@@ -18,9 +18,8 @@ HOLD_FENCE = f"""
 SELECT pg_advisory_xact_lock_shared({FENCE_LOCK}, (%(worker)s %% 2147483647)::integer), hold_fence(%(worker)s)
 """
 
-# Ready processes by business priority; of one subject only the oldest unfinished. A transaction of its own that need
-# not
-# reach the disk: lost, it was never begun.
+# Ready processes by business priority; of one subject only the oldest unfinished, and only versions known here. A
+# transaction of its own that need not reach the disk: lost, it was never begun.
 CLAIM_PROCESSES = """
 WITH held AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
@@ -29,13 +28,15 @@ WITH held AS MATERIALIZED (
     SELECT o.process_id, o.begun FROM open_process o
     WHERE o.state = 0 AND o.name = ANY(%(names)s) AND EXISTS (SELECT FROM held) AND NOT EXISTS (
         SELECT FROM open_process earlier WHERE earlier.subject = o.subject AND earlier.process_id < o.process_id)
+      AND (SELECT p.name || ' ' || p.version FROM process p WHERE p.id = o.process_id) = ANY(%(versions)s)
     ORDER BY o.priority, o.process_id LIMIT %(limit)s FOR UPDATE OF o SKIP LOCKED
 ), taken AS (
     UPDATE open_process o SET state = 1, owner = %(worker)s, poked = false, begun = true, wake_at = NULL
     FROM next WHERE o.process_id = next.process_id
     RETURNING o.process_id, next.begun
 ), story AS (
-    SELECT p.id, p.name, p.correlation, p.trigger, taken.begun FROM taken JOIN process p ON p.id = taken.process_id
+    SELECT p.id, p.name, p.version, p.correlation, p.trigger, taken.begun
+    FROM taken JOIN process p ON p.id = taken.process_id
 ), told AS (
     INSERT INTO event (type, subject, schema_version, occurred_at, actor, correlation, causation, payload)
     SELECT 'process.started', s.trigger ->> 'subject', 1, %(now)s, 'accord', s.correlation, 'process ' || s.id,
@@ -43,10 +44,10 @@ WITH held AS MATERIALIZED (
     FROM story s JOIN unnest(%(names)s::text[], %(titles)s::text[]) AS t (name, title) ON t.name = s.name
     WHERE NOT s.begun
 )
-SELECT id, name, correlation, trigger, begun FROM story ORDER BY id
+SELECT id, name, version, correlation, trigger, begun FROM story ORDER BY id
 """
 LOAD_PROCESSES = """
-SELECT p.id, p.name, p.correlation, p.trigger, true FROM process p JOIN open_process o ON o.process_id = p.id
+SELECT p.id, p.name, p.version, p.correlation, p.trigger, true FROM process p JOIN open_process o ON o.process_id = p.id
 WHERE p.id = ANY(%(ids)s) AND o.owner = %(worker)s ORDER BY p.id
 """
 

@@ -315,7 +315,9 @@ Story = Callable[[Fact], Coroutine[Command[Any], Any, Any]]
 @dataclass(frozen=True, slots=True)
 class Process:
     """A story the engine can run. `starts_on` are fact types; `one_per(fact)` names what there is only one run for;
-    `subject(fact)` the thing whose runs go in order; `title` is its docstring's first line."""
+    `subject(fact)` the thing whose runs go in order; `title` is its docstring's first line. A run stays with the
+    version it was started with: `earlier` are those that runs in flight may still need; who knows neither leaves a
+    run alone."""
 
     name: str
     title: str
@@ -325,6 +327,19 @@ class Process:
     one_per: Callable[[Fact], str]
     subject: Callable[[Fact], str]
     priority: Priority
+    earlier: tuple[Process, ...] = ()
+
+    @property
+    def versions(self) -> tuple[Process, ...]:
+        """This one, which new runs get, and the earlier ones."""
+        return (self, *self.earlier)
+
+    def of(self, version: str) -> Process:
+        """The version a run was started with. Raises KeyError when it is not known here."""
+        for each in self.versions:
+            if each.version == version:
+                return each
+        raise KeyError(f"{self.name} {version}")
 
 
 def process(
@@ -334,6 +349,7 @@ def process(
     subject: Callable[[Fact], str] | None = None,
     priority: Priority = Priority.REVENUE,
     version: str = "1",
+    earlier: Sequence[Process] = (),
 ) -> Callable[[Story], Process]:
     """Make an `async def story(fact)` a process. By default there is one run per subject of the starting fact, and
     runs about one subject go in order."""
@@ -349,6 +365,7 @@ def process(
             one_per=one_per or (lambda fact: fact.subject),
             subject=subject or (lambda fact: fact.subject),
             priority=priority,
+            earlier=tuple(earlier),
         )
 
     return make

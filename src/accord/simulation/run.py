@@ -266,9 +266,11 @@ class Run:
             await self._work_on_cases(calm=False)
 
     def _deploy(self) -> None:
-        """The workers are replaced, one after the other, by ones whose stories call themselves a newer version."""
+        """The workers are replaced, one after the other, by ones whose new stories are of a newer version."""
         version = str(next(self._versions))
-        newer = {name: replace(each, version=version) for name, each in self._processes.items()}
+        newer = self._processes = {
+            name: replace(each, version=version, earlier=each.versions) for name, each in self._processes.items()
+        }
         for number, worker in enumerate(self.platform.workers):
             worker.processes = newer
             self.loop.call_later(1.0 + number * 3.0, self._restart, worker)
