@@ -119,6 +119,11 @@ class Session:
         await self._wire.close()
 
     @property
+    def authenticator(self) -> Authenticator:
+        """What proves who we are: for a connector whose vendor is not called over HTTP."""
+        return self._authenticator
+
+    @property
     def base_url(self) -> str:
         """Where calls go: the configured address, or the one the vendor named when it gave us a token."""
         return (self._authenticator.address() or self._base_url).rstrip("/")

@@ -29,7 +29,7 @@ VALUES (%(source)s, %(hash)s, %(name)s, %(series)s, %(version)s, %(encoding)s, %
     %(reason)s, %(now)s)
 ON CONFLICT (source, hash) DO UPDATE SET name = excluded.name, series = excluded.series, version = excluded.version,
     encoding = excluded.encoding, shown_by = excluded.shown_by, mapping = excluded.mapping, state = excluded.state,
-    reason = excluded.reason, corrected_by = NULL
+    reason = excluded.reason, corrected_by = NULL, taken_at = excluded.taken_at
 RETURNING id
 """
 CORRECTED = "UPDATE work_file SET corrected_by = %(file)s WHERE id = %(replaced)s AND id <> %(file)s"
