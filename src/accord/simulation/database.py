@@ -30,15 +30,18 @@ from accord.simulation.loop import INCARNATION, Incarnation
 VIRTUAL_TIME = """
 CREATE SCHEMA IF NOT EXISTS virtual;
 CREATE SEQUENCE IF NOT EXISTS virtual.microseconds MINVALUE 0;
-CREATE OR REPLACE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+CREATE OR REPLACE FUNCTION {schema}.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
     $$ SELECT pg_catalog.to_timestamp((SELECT last_value FROM virtual.microseconds) / 1e6) $$;
-CREATE OR REPLACE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE AS
+CREATE OR REPLACE FUNCTION {schema}.now() RETURNS timestamptz LANGUAGE sql STABLE AS
     $$ SELECT pg_catalog.to_timestamp((SELECT last_value FROM virtual.microseconds) / 1e6) $$;
 """
-SEARCH_PATH = "public, pg_catalog"
+# Tables are made in the first schema, so that what they say of the time is meant there. Afterwards no table may stand
+# before a type of PostgreSQL's own: one is called `record`.
+MIGRATING, SEARCH_PATH = "public, pg_catalog", "virtual, pg_catalog, public"
+# What the migrations wrote is part of the shape.
 EMPTY = """
 SELECT format('TRUNCATE %s RESTART IDENTITY', string_agg(format('%I.%I', schemaname, tablename), ', '))
-FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'allowed_move')
 """
 RESTART = """
 SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
@@ -69,9 +72,11 @@ def prepare(home: Path) -> str:
         ):  # fmt: skip
             db.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
         db.execute("SELECT pg_reload_conf()")
-        db.execute(VIRTUAL_TIME)
+        for schema in ("public", "virtual"):
+            db.execute(VIRTUAL_TIME.format(schema=schema))
+        db.execute(f"ALTER DATABASE {db.info.dbname} SET search_path = {MIGRATING}")
+        upgrade(url)
         db.execute(f"ALTER DATABASE {db.info.dbname} SET search_path = {SEARCH_PATH}")
-    upgrade(url)
     return url
 
 

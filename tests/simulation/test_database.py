@@ -1,0 +1,20 @@
+"""The simulation's database is the real one in all that the played system can see, but for the time."""
+
+from __future__ import annotations
+
+import psycopg
+
+from accord.simulation.campaign import own_database
+from accord.simulation.run import Plan, Run
+from accord.simulation.weather import Weather
+
+
+def test_the_ledger_moves_in_a_calm_firm() -> None:
+    """Its functions find PostgreSQL's types, and what the migrations wrote is still there after a database was emptied."""
+    with own_database() as (url, home):
+        result = Run(Plan(seed=3, weather=Weather(), deals=3, days=25), url, home).go()
+        assert result.holds, result.violations or result.broken
+        with psycopg.connect(url) as db:
+            assert db.execute("SELECT count(*) FROM transfer").fetchone() != (0,)
+            assert db.execute("SELECT count(*) FROM business_case WHERE reason = 'not_recordable'").fetchone() == (0,)
+            assert db.execute("SELECT now() < pg_catalog.now() - interval '10 days'").fetchone() == (True,)
