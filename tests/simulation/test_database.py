@@ -11,10 +11,10 @@ from accord.simulation.weather import Weather
 
 def test_the_ledger_moves_in_a_calm_firm() -> None:
     """Its functions find PostgreSQL's types, and what the migrations wrote is still there after a database was emptied."""
-    with own_database() as (url, home):
-        result = Run(Plan(seed=3, weather=Weather(), deals=3, days=25), url, home).go()
+    with own_database() as database:
+        result = Run(Plan(seed=3, weather=Weather(), deals=3, days=25), database).go()
         assert result.holds, result.violations or result.broken
-        with psycopg.connect(url) as db:
+        with psycopg.connect(database.url) as db:
             assert db.execute("SELECT count(*) FROM transfer").fetchone() != (0,)
             assert db.execute("SELECT count(*) FROM business_case WHERE reason = 'not_recordable'").fetchone() == (0,)
             assert db.execute("SELECT now() < pg_catalog.now() - interval '10 days'").fetchone() == (True,)

@@ -50,7 +50,7 @@ def test_what_is_killed_runs_no_finally_and_no_callback() -> None:
 
     loop.run_until_complete(play())
     assert ran == ["began"]
-    bury(loop, [victim])
+    bury(loop, [victim], lambda _: None)
 
 
 def test_a_system_that_can_never_go_on_is_seen() -> None:
@@ -61,4 +61,4 @@ def test_a_system_that_can_never_go_on_is_seen() -> None:
 
     with pytest.raises(Standstill):
         loop.run_until_complete(for_ever())
-    bury(loop, [])
+    bury(loop, [], lambda _: None)

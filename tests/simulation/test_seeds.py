@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from accord.simulation.campaign import Campaign, own_database, play, shorten
+from accord.simulation.database import Database
 from accord.simulation.planted import planted
 from accord.simulation.run import Result
 from accord.simulation.weather import forecast
@@ -27,7 +27,7 @@ FRESH_SEEDS = int(os.environ.get("ACCORD_TEST_FRESH_SEEDS", "0"))
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[tuple[str, Path]]:
+def place() -> Iterator[Database]:
     """One PostgreSQL for the seeds of this process."""
     with own_database() as found:
         yield found
@@ -39,36 +39,36 @@ def told(result: Result) -> str:
     return f"{broken or result.broken}\nagain: {again}\n" + "\n".join(result.last[-30:])
 
 
-def holds(seeds: range, place: tuple[str, Path]) -> None:
+def holds(seeds: range, place: Database) -> None:
     campaign = Campaign(seeds.start, len(seeds), **SIZE)
     for seed in seeds:
-        result = play(campaign.plan(seed), *place)
+        result = play(campaign.plan(seed), place)
         assert result.holds, told(result)
         assert result.happenings > 50, "a run in which nothing happens proves nothing"
 
 
 @pytest.mark.parametrize("first", range(1, 61, 10))
-def test_fixed_seeds_hold(first: int, place: tuple[str, Path]) -> None:
+def test_fixed_seeds_hold(first: int, place: Database) -> None:
     holds(range(first, first + 10), place)
 
 
 @pytest.mark.skipif(not FRESH_SEEDS, reason="ACCORD_TEST_FRESH_SEEDS asks for fresh seeds")
-def test_fresh_seeds_hold(place: tuple[str, Path]) -> None:
+def test_fresh_seeds_hold(place: Database) -> None:
     holds(range(FRESH, FRESH + FRESH_SEEDS), place)
 
 
 @pytest.mark.parametrize("name", ["repeats-are-new", "silent-park"])
-def test_a_planted_bug_is_found_and_its_history_shortened(name: str, place: tuple[str, Path]) -> None:
+def test_a_planted_bug_is_found_and_its_history_shortened(name: str, place: Database) -> None:
     bug = planted(name)
     campaign = Campaign(1, 1, deals=8, days=60, faults=frozenset(bug.faults))
-    results = (play(campaign.plan(seed), *place, bug) for seed in range(1, 20))
+    results = (play(campaign.plan(seed), place, bug) for seed in range(1, 20))
     found = next(each for each in results if not each.holds)
     assert bug.breaks in {each.invariant for each in found.violations}
-    shortest = shorten(found, *place, bug)
+    shortest = shorten(found, place, bug)
     assert not shortest.holds
     assert shortest.happenings <= found.happenings
-    assert play(shortest.plan, *place, bug).digest == shortest.digest, "the shortest history plays again exactly"
-    assert play(shortest.plan, *place).holds, "without the bug the same history holds"
+    assert play(shortest.plan, place, bug).digest == shortest.digest, "the shortest history plays again exactly"
+    assert play(shortest.plan, place).holds, "without the bug the same history holds"
 
 
 def test_the_same_seed_is_the_same_run_whatever_the_process_hashes_by() -> None:

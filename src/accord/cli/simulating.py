@@ -146,8 +146,8 @@ class _teller:  # noqa: N801  (a callable with a bar)
 
 
 def _shortest(failed: Result, plant: str | None) -> Result:
-    with own_database() as (url, home):
-        return shorten(failed, url, home, None if plant is None else planted(plant))
+    with own_database() as database:
+        return shorten(failed, database, None if plant is None else planted(plant))
 
 
 def _tell_history(result: Result, faults: str | None, plant: str | None) -> None:

@@ -40,12 +40,12 @@ _NAMED_SECRET = re.compile(
 class Redaction:
     """The secrets of one connection. `text` is safe to show; `learn` adds what became known later (tokens)."""
 
-    __slots__ = ("_first", "_later", "_pattern")
+    __slots__ = ("_first", "_forms", "_later")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._first = frozenset(secrets)
         self._later: deque[str] = deque(maxlen=_TOKENS_KEPT)
-        self._pattern = _pattern(self._first)
+        self._forms = _longest_first(self._first)
 
     def __repr__(self) -> str:
         return f"Redaction({len(self._first) + len(self._later)} known)"
@@ -55,12 +55,14 @@ class Redaction:
         unheard = [each for each in secrets if each not in self._first and each not in self._later]
         if unheard:
             self._later.extend(unheard)
-            self._pattern = _pattern([*self._first, *self._later])
+            self._forms = _longest_first([*self._first, *self._later])
 
     def text(self, text: str) -> str:
         """The same text without any secret known or looking like one."""
-        if self._pattern is not None:
-            text = self._pattern.sub(HIDDEN, text)
+        # One by one: a pattern of them all is no faster on a short text, and costs 20 ms to make for every new token.
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, HIDDEN)
         text = _LOOKS_SECRET.sub(HIDDEN, text)
         return _NAMED_SECRET.sub(lambda found: found["before"] + HIDDEN, text)
 
@@ -78,9 +80,8 @@ def secret_values(credentials: Mapping[str, object]) -> list[str]:
     return found
 
 
-def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    forms = {form for secret in secrets for form in _forms(secret)}
-    return re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
+def _longest_first(secrets: Iterable[str]) -> list[str]:
+    return sorted({form for secret in secrets for form in _forms(secret)}, key=lambda form: (-len(form), form))
 
 
 def _forms(secret: str) -> set[str]:

@@ -372,7 +372,7 @@ class Worker:
         missing = [each for each in wanted if each not in self._known_ids]
         if not missing:
             return
-        rows = [{"connection": name, "kind": kind, "canonical_id": about} for name, kind, about in missing]
+        rows = [{"connection": name, "kind": kind, "canonical_id": about} for name, kind, about in sorted(missing)]
         cursor = await connection.execute(statements.VENDOR_IDS, {"rows": as_json(rows)}, prepare=True)
         for name, about, kind, vendor_id in await cursor.fetchall():
             self._remember((name, kind, about), vendor_id)

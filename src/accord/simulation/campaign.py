@@ -5,21 +5,32 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
+import queue
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from accord.db import embedded
-from accord.simulation import database
+from accord.errors import AccordError
+from accord.simulation.database import Database
 from accord.simulation.planted import PLANTED, Planted, planted
 from accord.simulation.run import Plan, Result, Run
 from accord.simulation.weather import forecast
 
+LOOK_SECONDS = 2.0  # between two looks whether the processes of a campaign still live
 SHORTENINGS = 24  # runs spent on making a failing history shorter
+
+
+class PlayerDied(AccordError):
+    """A process of the simulation ended with an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +55,21 @@ class Campaign:
 
 
 @contextlib.contextmanager
-def own_database() -> Iterator[tuple[str, Path]]:
-    """A PostgreSQL for one process of the campaign, gone afterwards: its address and its home."""
+def own_database() -> Iterator[Database]:
+    """A PostgreSQL for one process of the campaign, gone afterwards."""
     home = Path(tempfile.mkdtemp(prefix="accord-simulate-"))
     try:
-        yield database.prepare(home), home
+        with _quiet(), contextlib.closing(Database(home)) as database:
+            yield database
     finally:
         embedded.stop(home)
         shutil.rmtree(home, ignore_errors=True)
 
 
-def play(plan: Plan, url: str, home: Path, bug: Planted | None = None) -> Result:
+def play(plan: Plan, database: Database, bug: Planted | None = None) -> Result:
     """One run, with its bug put in."""
     with bug.put_in() if bug is not None else contextlib.nullcontext():
-        return Run(plan, url, home).go()
+        return Run(plan, database).go()
 
 
 def run(campaign: Campaign, *, processes: int = 2, told: Callable[[Result], None] = lambda _: None) -> list[Result]:
@@ -65,39 +77,74 @@ def run(campaign: Campaign, *, processes: int = 2, told: Callable[[Result], None
     seeds = range(campaign.first, campaign.first + campaign.seeds)
     results: list[Result] = []
     if processes <= 1 or campaign.seeds == 1:
-        with own_database() as (url, home):
-            _quiet()
+        with own_database() as database:
             for seed in seeds:
-                results.append(play(campaign.plan(seed), url, home, _bug(campaign)))
+                results.append(play(campaign.plan(seed), database, _bug(campaign)))
                 told(results[-1])
         return results
     context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, initializer=_quiet) as pool:
-        shares = [(campaign, list(seeds[number :: processes * 4])) for number in range(processes * 4)]
-        for share in pool.imap_unordered(_share, [each for each in shares if each[1]]):
-            for result in share:
-                results.append(result)
-                told(result)
+    waiting, ended = context.Queue(), context.Queue()
+    for seed in (*seeds, *[None] * processes):
+        waiting.put(seed)
+    players = [context.Process(target=_play_all, args=(campaign, waiting, ended, core)) for core in range(processes)]
+    for each in players:
+        each.start()
+    try:
+        while len(results) < len(seeds):
+            results.append(_next(ended, players))
+            told(results[-1])
+    finally:
+        for each in players:
+            each.join() if len(results) == len(seeds) else each.terminate()
     return sorted(results, key=lambda each: each.plan.seed)
 
 
-def _share(work: tuple[Campaign, Sequence[int]]) -> list[Result]:
-    campaign, seeds = work
-    with own_database() as (url, home):
-        return [play(campaign.plan(seed), url, home, _bug(campaign)) for seed in seeds]
+def _next(ended: Any, players: Sequence[Any]) -> Result:
+    while True:
+        try:
+            result: Result = ended.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            if any(each.exitcode for each in players):
+                raise PlayerDied("a process of the simulation ended with an error; see above") from None
+        else:
+            return result
+
+
+def _play_all(campaign: Campaign, waiting: Any, ended: Any, core: int) -> None:
+    """One process of a campaign: play the next seed until there is none."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its database is stopped and removed on the way out
+    _stay_on(core)
+    with own_database() as database:
+        for seed in iter(waiting.get, None):
+            ended.put(play(campaign.plan(seed), database, _bug(campaign)))
+
+
+def _stay_on(core: int) -> None:
+    """Share one core with the PostgreSQL that is started from here: the two take turns, and waking another core costs
+    more than the statement."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[core % len(cores)]})
 
 
 def _bug(campaign: Campaign) -> Planted | None:
     return None if campaign.plant is None else planted(campaign.plant)
 
 
-def _quiet() -> None:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     """What the simulated system logs of its simulated faults is nobody's news."""
+    before, level = structlog.get_config(), logging.getLogger("psycopg").level
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+        logging.getLogger("psycopg").setLevel(level)
 
 
-def shorten(failed: Result, url: str, home: Path, bug: Planted | None = None) -> Result:
+def shorten(failed: Result, database: Database, bug: Planted | None = None) -> Result:
     """The shortest failing history found: fewer deals, fewer kinds of faults, fewer actions."""
     best, spent = failed, 0
 
@@ -106,7 +153,7 @@ def shorten(failed: Result, url: str, home: Path, bug: Planted | None = None) ->
         if spent >= SHORTENINGS:
             return False
         spent += 1
-        result = play(plan, url, home, bug)
+        result = play(plan, database, bug)
         if result.holds or _kind(result) != _kind(failed) or result.happenings > best.happenings:
             return False
         best = result
@@ -148,18 +195,17 @@ class Found:
 
 def find_planted(names: Iterable[str] | None, *, within: int, deals: int, days: int) -> Iterator[Found]:
     """Put each bug in and look for it, seed by seed, until a promise is seen broken."""
-    with own_database() as (url, home):
-        _quiet()
+    with own_database() as database:
         for bug in PLANTED if names is None else [planted(name) for name in names]:
-            yield _find(bug, url, home, within, deals, days)
+            yield _find(bug, database, within, deals, days)
 
 
-def _find(bug: Planted, url: str, home: Path, within: int, deals: int, days: int) -> Found:
+def _find(bug: Planted, database: Database, within: int, deals: int, days: int) -> Found:
     faults = frozenset(bug.faults)
     violated = ""
     for tried, seed in enumerate(range(1, within + 1), start=1):
         plan = Plan(seed, forecast(seed, faults), deals, days)
-        result = play(plan, url, home, bug)
+        result = play(plan, database, bug)
         names = list(dict.fromkeys(each.invariant for each in result.violations))
         if bug.breaks in names:
             return Found(bug, seed, tried, ", ".join(names))

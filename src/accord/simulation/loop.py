@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import selectors
+import sys
 import warnings
 from collections.abc import Callable
 from contextvars import Context, ContextVar
@@ -105,24 +107,26 @@ def _remember(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> asynci
     return task
 
 
-def bury(loop: asyncio.AbstractEventLoop, incarnations: list[Incarnation]) -> None:
-    """Let go of everything that is left at the end of a run, sessions first; nothing it says of that is of interest."""
-    tasks = [*asyncio.all_tasks(loop), *(task for each in incarnations for task in each.remains)]
+def bury(loop: asyncio.AbstractEventLoop, lives: list[Incarnation], cut: Callable[[Incarnation], None]) -> None:
+    """Let go of everything that is left at the end of a run, sessions first (`cut` closes those of a life); nothing it
+    says of that is of interest."""
+    tasks = [*asyncio.all_tasks(loop), *(task for each in lives for task in each.remains)]
     level, logging.root.manager.disable = logging.root.manager.disable, logging.CRITICAL
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        for each in incarnations:
+        for each in lives:
             each.dead = True
-            for session in each.sessions:
-                session.pgconn.finish()
+            cut(each)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for task in tasks:
-                _let_go(task)
-            for each in incarnations:
+            while tasks:
+                _let_go(tasks.pop())
+            for each in lives:
                 each.remains.clear()
-                each.sessions.clear()
             loop.close()
+            gc.collect()
     finally:
+        sys.unraisablehook = hook
         logging.root.manager.disable = level
 
 

@@ -25,8 +25,8 @@ from accord.engine.lease import Lease
 from accord.engine.story import Process
 from accord.engine.worker import Pace
 from accord.settings import Settings
-from accord.simulation.database import Server, SimulatedPool
 from accord.simulation.loop import INCARNATION, Incarnation, VirtualLoop
+from accord.simulation.sessions import Server, SimulatedPool
 from accord.simulation.vendors import Vendors
 
 BEAT_SECONDS = 0.5

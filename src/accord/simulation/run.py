@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 
 import psycopg
@@ -24,12 +23,13 @@ from accord.engine.story import Process
 from accord.errors import AccordError
 from accord.invariants import Violation, check_always, check_settled
 from accord.processes import PROCESSES
-from accord.simulation.database import STEADY, Fate, Server
+from accord.simulation.database import Database
 from accord.simulation.firm import Firm
 from accord.simulation.history import History
 from accord.simulation.holdings import holdings_of
 from accord.simulation.loop import INCARNATION, Incarnation, Standstill, VirtualLoop, bury
 from accord.simulation.platform import Part, Platform
+from accord.simulation.sessions import STEADY, Fate, Server
 from accord.simulation.vendors import BusinessClock, Network, Vendors
 from accord.simulation.weather import Weather
 from accord.workbench import cases
@@ -105,14 +105,14 @@ class Stopped(Exception):
 
 
 class Run:
-    """Plays one plan. `url` is a database of the simulation's own (see database.prepare)."""
+    """Plays one plan on a database of the simulation's own."""
 
-    def __init__(self, plan: Plan, url: str, home: Path, processes: Mapping[str, Process] = PROCESSES) -> None:
+    def __init__(self, plan: Plan, database: Database, processes: Mapping[str, Process] = PROCESSES) -> None:
         self.plan = plan
         self.loop = VirtualLoop()
         self.history = History(self.loop.time)
         self.clock = BusinessClock(EPOCH, self.loop.time)
-        self.server = Server(url, time_of=self._since_epoch, epoch=EPOCH.timestamp())
+        self.server = Server(database, time_of=self._since_epoch, epoch=EPOCH.timestamp())
         weather = plan.weather
         self.network = Network(
             self._stream("network"),
@@ -126,7 +126,7 @@ class Run:
             lose_push=weather.lost_push,
             unacknowledged_push=weather.unacknowledged_push,
         )
-        self._url, self._home, self._processes = url, home, processes
+        self._processes = processes
         self._chance = self._stream("chance")
         self._interleaving = self._stream("interleaving")
         self._fates = self._stream("fates")
@@ -148,7 +148,7 @@ class Run:
         began = time.perf_counter()
         result = self.result
         asyncio.set_event_loop(self.loop)
-        self.server.empty()
+        self.server.database.empty()
         try:
             self.loop.run_until_complete(self._play())
         except Stopped:
@@ -161,9 +161,8 @@ class Run:
             result.digest, result.happenings = self.history.digest, self.history.count
             result.statements, result.virtual_seconds = self.server.statements, self.loop.time()
             result.last = list(self.history.last)
-            bury(self.loop, self.platform.all_lives)
+            bury(self.loop, self.platform.all_lives, self.server.cut)
             asyncio.set_event_loop(None)
-            self.server.close()
         result.seconds = time.perf_counter() - began
         return result
 
@@ -178,7 +177,7 @@ class Run:
             now=self.clock.now,
             processes=self._processes,
             seed=self.plan.seed,
-            home=self._home,
+            home=self.server.database.home,
         )
         self.firm = Firm(self.vendors, self._stream("firm"), lambda: self.clock.now().date(), self.history)
         self._people = Part("people", self.platform)
@@ -241,9 +240,8 @@ class Run:
         by = EPOCH + timedelta(days=day) - self.clock.now()
         if by > timedelta(0):
             self.vendors.act("stripe", "shift_clock", seconds=by.total_seconds())
-            self.server.set_clock()
             for statement in SKIP_DAYS:
-                self.server.monitor.execute(statement, {"by": by})
+                self.server.tell(statement, {"by": by})
             self.history.note("world: day", day)
 
     async def _weather_of_the_day(self) -> None:
@@ -333,8 +331,7 @@ class Run:
 
     async def _still(self, within: float) -> bool:
         """Wait until nothing is left to do; False when that takes longer than `within` virtual seconds."""
-        self.server.set_clock()
-        self.server.monitor.execute(POLL_NOW)
+        self.server.tell(POLL_NOW)
         self._since = self.clock.now()
         self._quiet = self.loop.create_future()
         timer = self.loop.call_later(within, self._give_up, self._quiet)
@@ -355,7 +352,7 @@ class Run:
         if timeout is not None and timeout < SHORTEST_IDLE:
             return False
         still = all(self.server.ask(STILL, {"since": self._since})[0])
-        heard = self.server.take_heard()
+        heard = self.server.database.take_heard()
         self._idles += 1
         if heard or self._idles % LOOK_EVERY == 0:
             self._must_hold(check_always(self.server.ask, self.clock.now() - LOOK_BACK))
