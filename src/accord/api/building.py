@@ -22,6 +22,7 @@ from accord.api.shelf import Shelf
 from accord.db.migrate import DatabaseNewerThanCode, pending
 from accord.db.session import settle
 from accord.errors import NotFound
+from accord.governance.attempts import Attempts
 from accord.governance.state import State
 from accord.insight import metrics
 
@@ -54,6 +55,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     )
     app.state.accord = state
     app.state.allowance = Allowance(time.monotonic)
+    app.state.attempts = Attempts(time.monotonic)
     app.include_router(tier)
     _for_machines(app, state)
     problems.explain(app)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from accord.api.allowance import Allowance
 from accord.errors import AccordError
 from accord.governance import keys
+from accord.governance.attempts import Attempts
 from accord.governance.keys import NotSignedIn, Principal
 from accord.governance.state import State
 
@@ -36,13 +37,18 @@ async def caller(
     response: Response,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Principal:
-    """The principal of the request's key. Raises NotSignedIn, TooManyRequests."""
+    """The principal of the request's key. Raises NotSignedIn, TooManyAttempts, TooManyRequests."""
     if given is None:
         raise NotSignedIn("a key is needed: send `Authorization: Bearer ...`")
+    attempts: Attempts = request.app.state.attempts
+    address = request.client.host if request.client else ""
+    attempts.check(address, given.credentials)
     async with state_of(request).pool.connection() as db:
         principal = await keys.find(db, given.credentials)
     if principal is None:
+        attempts.wrong(address, given.credentials)
         raise NotSignedIn("the key is not known or was revoked")
+    attempts.right(given.credentials)
     allowance: Allowance = request.app.state.allowance
     allowed = allowance.take(principal.id)
     request.state.rate_headers = allowed.headers

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from accord.db import storable
 from accord.db.pool import AWAY, AWAY_SAID
@@ -71,6 +72,7 @@ def explain(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(psycopg.DataError, _unstorable)
     app.add_exception_handler(UnicodeEncodeError, _unstorable)
+    app.add_exception_handler(ClientDisconnect, _gone)
     for kind in AWAY:
         app.add_exception_handler(kind, _database_away)
     app.add_exception_handler(Exception, _unexpected)
@@ -81,6 +83,8 @@ async def _explained(request: Request, error: Exception) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else None
     if error.http_status == 503:
         headers = RETRY_AFTER
+    if error.http_status == 429:
+        headers = {"Retry-After": "60", **getattr(request.state, "rate_headers", {})}
     return answer(request, error.http_status, str(error), title=error.title, headers=headers)
 
 
@@ -99,6 +103,11 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 async def _database_away(request: Request, error: Exception) -> JSONResponse:
     log.warning("the database did not answer a request", path=request.url.path, reason=type(error).__name__)
     return answer(request, 503, AWAY_SAID, headers=RETRY_AFTER)
+
+
+async def _gone(request: Request, _: Exception) -> JSONResponse:
+    """The caller went away in the middle of its body: no defect, and nobody hears the answer."""
+    return answer(request, 400, "The body ended early.")
 
 
 async def _unstorable(request: Request, error: Exception) -> JSONResponse:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from accord.api.building import Pages, build
+from accord.api.patience import Impatient
 from accord.errors import Unavailable
 from accord.governance.state import State
 
@@ -28,7 +29,7 @@ async def serve(state: State, stopping: asyncio.Event, *, pages: Pages | None = 
         host=settings.host,
         port=settings.port,
         loop="none",
-        http="httptools",
+        http=Impatient,
         log_config=None,
         access_log=False,
         server_header=False,

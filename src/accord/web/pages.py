@@ -74,7 +74,7 @@ def _sign_in(app: FastAPI, state: State) -> None:
     async def form(request: Request, token: str = "", goes_to: Annotated[str, Query(alias="next")] = "/") -> Response:
         if not token:
             return page(request, "sign_in.html", None, goes_to=_safe(goes_to), wrong=None)
-        principal = await sign_in.by_token(state, token)
+        principal = await sign_in.by_token(request, state, token)
         if principal is None:
             wrong = (
                 "This address was used already or is too old. Sign in with a key, or start Accord again for a new one."
@@ -91,7 +91,7 @@ def _sign_in(app: FastAPI, state: State) -> None:
         goes_to: Annotated[str, Form(alias="next", max_length=2000)] = "/",
     ) -> Response:
         sign_in.check_form(request, None, "")
-        principal = await sign_in.by_key(state, key)
+        principal = await sign_in.by_key(request, state, key)
         if principal is None:
             wrong = "This key is not known or was revoked. `accord key create` makes one."
             return page(request, "sign_in.html", None, status=403, goes_to=_safe(goes_to), wrong=wrong)

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,8 +15,10 @@ from starlette.responses import Response
 
 from accord.connect.vault import NotOpened, Vault
 from accord.db.pool import Pool, transaction
+from accord.engine.shell import Connection
 from accord.errors import NotPermitted
 from accord.governance import keys
+from accord.governance.attempts import Attempts
 from accord.governance.keys import NotSignedIn, Principal
 from accord.governance.state import State
 
@@ -42,16 +44,29 @@ async def one_time_address(pool: Pool, base_url: str, now: datetime, roles: Sequ
     return f"{base_url.rstrip('/')}/sign-in?token={token}"
 
 
-async def by_key(state: State, key: str) -> Principal | None:
-    """The principal of a key typed into the form."""
-    async with state.pool.connection() as db:
-        return await keys.find(db, key.strip())
+async def by_key(request: Request, state: State, key: str) -> Principal | None:
+    """The principal of a key typed into the form. Raises TooManyAttempts."""
+    return await _tried(request, key.strip(), lambda db: keys.find(db, key.strip()), state)
 
 
-async def by_token(state: State, token: str) -> Principal | None:
-    """The principal of a one-time token, which is spent by this."""
+async def by_token(request: Request, state: State, token: str) -> Principal | None:
+    """The principal of a one-time token, which is spent by this. Raises TooManyAttempts."""
+    return await _tried(request, token, lambda db: keys.redeem(db, token, state.now()), state)
+
+
+async def _tried(
+    request: Request, secret: str, look: Callable[[Connection], Awaitable[Principal | None]], state: State
+) -> Principal | None:
+    attempts: Attempts = request.app.state.attempts
+    address = request.client.host if request.client else ""
+    attempts.check(address, secret)
     async with transaction(state.pool) as db:
-        return await keys.redeem(db, token, state.now())
+        principal = await look(db)
+    if principal is None:
+        attempts.wrong(address, secret)
+    else:
+        attempts.right(secret)
+    return principal
 
 
 def open_session(response: Response, request: Request, state: State, principal: Principal) -> None:
