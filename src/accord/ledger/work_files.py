@@ -24,12 +24,15 @@ from accord.model.work import WorkEntry, WorkKind, WorkProblem, WorkStatus
 ALONE = "SELECT pg_advisory_xact_lock(hashtext('work files ' || %(source)s))"
 PATIENCE = "SELECT set_config('statement_timeout', '600s', true)"
 KEEP_FILE = """
-INSERT INTO work_file (source, hash, name, series, version, encoding, shown_by, mapping, state, reason, taken_at)
+INSERT INTO work_file (source, hash, name, series, version, encoding, shown_by, mapping, state, reason, taken_at,
+    bound_at)
 VALUES (%(source)s, %(hash)s, %(name)s, %(series)s, %(version)s, %(encoding)s, %(shown_by)s, %(mapping)s, %(state)s,
-    %(reason)s, %(now)s)
+    %(reason)s, %(now)s,
+    (SELECT max(declared_at) FROM reference WHERE list = 'time_project' AND starts_with(given, %(source)s || '/')))
 ON CONFLICT (source, hash) DO UPDATE SET name = excluded.name, series = excluded.series, version = excluded.version,
     encoding = excluded.encoding, shown_by = excluded.shown_by, mapping = excluded.mapping, state = excluded.state,
-    reason = excluded.reason, corrected_by = NULL, taken_at = excluded.taken_at
+    reason = excluded.reason, corrected_by = NULL, taken_at = excluded.taken_at,
+    bound_at = excluded.bound_at
 RETURNING id
 """
 CORRECTED = "UPDATE work_file SET corrected_by = %(file)s WHERE id = %(replaced)s AND id <> %(file)s"

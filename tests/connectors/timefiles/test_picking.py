@@ -173,8 +173,8 @@ def test_a_manifest_may_say_which_file_is_replaced() -> None:
         ("SHA256SUMS", f"{B}  april.csv\n{A} *march.csv\n", "march.csv", SUM),
         ("MD5SUMS.txt", f"{'0' * 32}  march.csv\r\n", "march.csv", Expected(checksum=("md5", "0" * 32))),
         ("march.manifest.json",
-         f'{{"files": [{{"name": "march.csv", "sha256": "{A}", "size": 5, "rows": 2, "hours": 7.1, "replaces": "x"}}]}}',
-         "march.csv", Expected(("sha256", A), 5, 2, Decimal("7.1"), "x")),
+         f'{{"files": [{{"name": "march.csv", "sha256": "{A}", "size": 5, "rows": 2, "hours": 7, "replaces": "x"}}]}}',
+         "march.csv", Expected(("sha256", A), 5, 2, Decimal(7), "x")),
     ],
 )  # fmt: skip
 def test_manifests_in_their_usual_forms_are_read(name: str, content: str, file: str, expected: Expected) -> None:

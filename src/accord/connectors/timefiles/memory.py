@@ -13,7 +13,7 @@ from accord.engine.shell import Connection
 SIGHTINGS = """
 SELECT s.name, s.size_bytes, s.modified_at, s.seen_at, CASE
         WHEN f.mapping <> %(mapping)s AND (f.problems > 0 OR f.state = 'refused') THEN NULL
-        WHEN f.problems > 0 AND f.taken_at < (SELECT max(r.declared_at) FROM reference r
+        WHEN f.problems > 0 AND f.bound_at IS DISTINCT FROM (SELECT max(r.declared_at) FROM reference r
             WHERE r.list = 'time_project' AND starts_with(r.given, %(source)s || '/')) THEN NULL
         ELSE s.hash END, coalesce(f.state = 'refused', false)
 FROM work_file_sighting s LEFT JOIN work_file f ON f.source = s.source AND f.hash = s.hash

@@ -27,6 +27,8 @@ CREATE TABLE work_file (
     hours     numeric     NOT NULL DEFAULT 0,
     corrected_by bigint   REFERENCES work_file (id),
     taken_at  timestamptz NOT NULL,
+    -- When the newest binding of its projects was declared that it was read with.
+    bound_at  timestamptz,
     UNIQUE (source, hash)
 );
 CREATE INDEX work_file_series ON work_file (source, series) WHERE corrected_by IS NULL;
