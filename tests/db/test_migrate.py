@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
@@ -35,6 +36,22 @@ def upgrade():
     op.execute("CREATE TABLE second (n integer)")
     op.execute("SET LOCAL lock_timeout = '50ms'")
     op.execute("ALTER TABLE first ADD COLUMN m integer")
+"""
+BOTH = """
+from alembic import op
+revision = "0003"
+down_revision = "0002"
+def upgrade():
+    op.execute("ALTER TABLE first ADD COLUMN m integer")
+    op.execute("ALTER TABLE second ADD COLUMN m integer")
+"""
+CONCURRENTLY = """
+from alembic import op
+revision = "0002"
+down_revision = "0001"
+def upgrade():
+    with op.get_context().autocommit_block():
+        op.execute("CREATE INDEX CONCURRENTLY first_n ON first (n)")
 """
 
 
@@ -97,8 +114,11 @@ def test_many_servers_that_start_together_on_an_empty_database_migrate_it_once(e
     assert migrate.pending(empty_database_url) == []
 
 
-def test_a_table_in_use_blocks_a_migration_for_a_moment_only(empty_database_url: str, versions: Path) -> None:
+def test_a_table_in_use_blocks_a_migration_for_a_moment_only(
+    empty_database_url: str, versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lock that cannot be had is given up, with the cure, and nothing is half done."""
+    monkeypatch.setattr(migrate, "BLOCKED_SECONDS", 0.5)
     (versions / "0001_first.py").write_text(FIRST)
     migrate.upgrade(empty_database_url)
     (versions / "0002_blocked.py").write_text(BLOCKED)
@@ -109,6 +129,40 @@ def test_a_table_in_use_blocks_a_migration_for_a_moment_only(empty_database_url:
     assert "second" not in _tables(empty_database_url)
     migrate.upgrade(empty_database_url)
     assert migrate.current(empty_database_url) == "0002"
+
+
+def test_a_migration_that_met_those_at_work_is_tried_again(empty_database_url: str, versions: Path) -> None:
+    """They wait for each other, PostgreSQL ends one of them, and the migration is done all the same, once."""
+    (versions / "0001_first.py").write_text(FIRST)
+    (versions / "0002_second.py").write_text(SECOND.replace("n-1", "n"))
+    migrate.upgrade(empty_database_url)
+    (versions / "0003_both.py").write_text(BOTH)
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(empty_database_url) as worker:
+        worker.execute("SET deadlock_timeout = '30s'")  # so that it is the migration that is ended
+        worker.execute("SELECT * FROM second")
+        upgrading = threads.submit(migrate.upgrade, empty_database_url)
+        _until_one_waits(empty_database_url)
+        worker.execute("SELECT * FROM first")
+        worker.commit()
+        upgrading.result(timeout=60)
+    assert migrate.current(empty_database_url) == "0003"
+
+
+def test_an_index_can_be_made_beside_those_at_work(empty_database_url: str, versions: Path) -> None:
+    """CREATE INDEX CONCURRENTLY waits for every older snapshot: whoever holds the lock of migrations has none."""
+    (versions / "0001_first.py").write_text(FIRST)
+    (versions / "0002_concurrently.py").write_text(CONCURRENTLY)
+    migrate.upgrade(make_conninfo(empty_database_url, options="-c statement_timeout=20s"))
+    assert migrate.current(empty_database_url) == "0002"
+    assert "first_n" in _tables(empty_database_url)
+
+
+def _until_one_waits(url: str) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 20
+    with psycopg.connect(url, autocommit=True) as watcher:
+        while watcher.execute(waiting).fetchone() == (0,):
+            assert time.monotonic() < deadline
 
 
 def test_a_database_that_is_newer_than_the_code_is_left_alone(database_url: str) -> None:

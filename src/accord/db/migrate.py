@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
-from psycopg import errors
+from psycopg import errors, sql
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
@@ -30,6 +31,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 ADVISORY_LOCK = 0x1C17A043A9007934
 WAIT_SECONDS = 600.0
 LOOK_EVERY_SECONDS = 0.1
+# Tables are in use while the release before this one works: the lock a migration needs may be had at the next attempt,
+# and two that wait for each other are parted by PostgreSQL, which ends one of them.
+BLOCKED_SECONDS = 60.0
+BLOCKED_PAUSE_SECONDS = (0.2, 1.0)
 
 
 class MigrationBlocked(Unavailable):
@@ -52,8 +57,7 @@ def upgrade(url: str) -> None:
     """
     try:
         with _alone(url):
-            with _engine_connection(url) as connection:
-                _run_missing(connection)
+            _run_until_done(url)
             # A busy table is no reason not to start: the worker's housekeeping asks again.
             with suppress(errors.LockNotAvailable), _connect(url, autocommit=True) as single:
                 months.keep(single)
@@ -67,6 +71,19 @@ def upgrade(url: str) -> None:
         raise
 
 
+def _run_until_done(url: str) -> None:
+    """Run what is missing; a migration that met those at work is tried again from its start, for a while."""
+    deadline = time.monotonic() + BLOCKED_SECONDS
+    while True:
+        try:
+            with _engine_connection(url) as connection:
+                return _run_missing(connection)
+        except MigrationBlocked:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(*BLOCKED_PAUSE_SECONDS))  # noqa: S311  (spreads attempts; not a secret)
+
+
 def _run_missing(connection: Connection) -> None:
     applied = MigrationContext.configure(connection).get_current_heads()
     connection.rollback()
@@ -77,7 +94,7 @@ def _run_missing(connection: Connection) -> None:
     except (CommandError, ResolutionError) as refusal:
         raise _newer(applied) from refusal
     except OperationalError as refusal:
-        if isinstance(refusal.orig, errors.LockNotAvailable):
+        if isinstance(refusal.orig, (errors.LockNotAvailable, errors.DeadlockDetected)):
             raise MigrationBlocked(
                 "A migration waited too long for a table that is in use. Nothing of it was done: run it again when "
                 "the long transaction has ended."
@@ -172,5 +189,7 @@ def _connect(url: str, *, autocommit: bool = False) -> psycopg.Connection[Any]:
 def _taken(connection: psycopg.Connection[Any]) -> bool:
     # Idle while migrations run, which may be long; a server-wide limit must not cut the lock short.
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK]).fetchone()
+    # Without parameters, so that no portal is left open: that would keep a snapshot until the transaction's end.
+    asked = sql.SQL("SELECT pg_try_advisory_xact_lock({})").format(sql.Literal(ADVISORY_LOCK))
+    row = connection.execute(asked).fetchone()
     return bool(row and row[0])
