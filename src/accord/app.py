@@ -367,6 +367,12 @@ class WorkerProcess:
             self._steady("budgets", lambda: self._share_budgets(switchboard)),
             self._steady("housekeeping", lambda: self._keep_house(switchboard, calls, held)),
         ]
+        if any(line.connector.vendor == "timefiles" for line in switchboard.lines()):
+            # Reading files of all kinds costs memory that a worker without them does not need.
+            from accord.connectors.timefiles.watching import Drops
+
+            drops = Drops(house.pool, switchboard.lines(), house.now)
+            loops.append(self._steady("time files", lambda: drops.run(self._stopping)))
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             await until_first_ends(tasks)

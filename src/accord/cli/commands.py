@@ -224,15 +224,29 @@ def import_sip_time(
     run_sip_time(directory, bind, as_json=as_json)
 
 
+@import_app.command("time-files")
+def import_time_files(
+    connection: Connection,
+    as_json: AsJson = False,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="Do not wait whether files without a manifest still grow.")
+    ] = False,
+) -> None:
+    """Look at a drop of time files now: take in what is whole and new, say what became of each file."""
+    from accord.cli.importing_files import run_time_files
+
+    run_time_files(connection, at_once=at_once, as_json=as_json)
+
+
 @connect_app.command("add")
 def connect_add(
     name: Annotated[str, typer.Argument(help="Name of the connection, such as salesforce.")],
-    vendor: Annotated[str, typer.Argument(help="salesforce, netsuite or stripe.")],
+    vendor: Annotated[str, typer.Argument(help="salesforce, netsuite, stripe or timefiles.")],
     setting: Annotated[list[str] | None, typer.Option(help="name=value; asked for when needed and not given.")] = None,
     credentials_file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="JSON file with settings and credentials.")
     ] = None,
-    role: Annotated[list[str] | None, typer.Option(help="Role to bind it to: crm, erp, billing.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="Role to bind it to: crm, erp, billing, time.")] = None,
 ) -> None:
     """Store a connection; secrets are asked for without echo and sealed in the vault."""
     from accord.cli.connecting import add
@@ -250,7 +264,7 @@ def connect_list(as_json: AsJson = False) -> None:
 
 @connect_app.command("bind")
 def connect_bind(
-    role: Annotated[str, typer.Argument(help="crm, erp or billing.")],
+    role: Annotated[str, typer.Argument(help="crm, erp, billing or time.")],
     connection: Connection,
     legal_entity: Annotated[str, typer.Option(help="Only for this legal entity.")] = "",
     valid_from: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "0001-01-01",

@@ -16,11 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError  # only the name of the error; defusedxml does the reading
 
-import openpyxl
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
-from openpyxl.utils.cell import coordinate_to_tuple, range_boundaries
-from openpyxl.utils.exceptions import InvalidFileException
 
 from accord.connect.tables.cells import Broken, Merged
 from accord.connect.tables.failures import FileTruncated, SheetRefused
@@ -52,6 +49,10 @@ class _Marks:
 def sheet_rows(path: Path, sheet: str | None = None) -> Iterator[tuple[int, list[Any]]]:
     """(row number, cells) of every row that is not empty, of the named sheet or the first. Cells are None, text, int,
     float, bool, days, durations, Merged or Broken. Raises SheetRefused, FileTruncated."""
+    # openpyxl costs half a second that a program without sheets does not need
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
     check_package(path)
     try:
         # Opened here, because openpyxl leaves open what it cannot load.
@@ -133,6 +134,8 @@ def _part_of(page: Any) -> str:
 
 
 def _marks(path: Path, xml: IO[bytes]) -> _Marks:
+    from openpyxl.utils.cell import coordinate_to_tuple, range_boundaries
+
     marks = _Marks()
     events = iterparse(xml, events=("start", "end"), forbid_dtd=True)
     _, root = next(events)
