@@ -19,13 +19,16 @@ class RateTable:
         self._rows: dict[tuple[str | None, str | None, str | None], list[RateRow]] = {}
         for row in sorted(rows, key=lambda each: each.valid_from, reverse=True):
             self._rows.setdefault((row.worker, row.role, row.task), []).append(row)
+        # What no row names makes no difference, so it does not divide what is remembered.
+        self._named = tuple(any(getattr(row, name) is not None for row in rows) for name in ("worker", "role", "task"))
         self._found: dict[tuple[str | None, str | None, str | None, date], RateRow | Problem] = {}
 
     def find(self, worker: str | None, role: str | None, task: str | None, on: date) -> RateRow | Problem:
         """The row for work of that kind on that day, or why there is none."""
-        key = (worker, role, task, on)
+        by_worker, by_role, by_task = self._named
+        key = (worker if by_worker else None, role if by_role else None, task if by_task else None, on)
         found = self._found.get(key)
-        if found is None:
+        if found is None or isinstance(found, Problem):
             found = self._found[key] = self._look(worker, role, task, on)
         return found
 

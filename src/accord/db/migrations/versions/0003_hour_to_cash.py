@@ -282,18 +282,23 @@ CREATE FUNCTION ledger_add_up() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     wrong record;
 BEGIN
-    SELECT a.came_from, a.disposition, a.item_id INTO wrong FROM added a
+    SELECT a.came_from, a.disposition INTO wrong
+    FROM (SELECT DISTINCT came_from, disposition FROM added OFFSET 0) a
     LEFT JOIN allowed_move m ON m.out_of = a.came_from AND m.placed_in = a.disposition
-    WHERE m.placed_in IS NULL LIMIT 1;
+    WHERE m.placed_in IS NULL;
     IF FOUND THEN
-        RAISE EXCEPTION 'item %: nothing goes from % to %', wrong.item_id, wrong.came_from, wrong.disposition
+        RAISE EXCEPTION 'nothing goes from % to %', wrong.came_from, wrong.disposition
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-    -- No foreign key: an item never goes, and that it is there is seen here for a whole batch at once.
-    SELECT a.item_id AS id, i.amount, s.placed INTO wrong
-    FROM (SELECT DISTINCT item_id FROM added) a LEFT JOIN billable_item i ON i.id = a.item_id
-    CROSS JOIN LATERAL (SELECT sum(p.amount) AS placed FROM item_part p WHERE p.item_id = a.item_id) s
-    WHERE s.placed IS DISTINCT FROM i.amount LIMIT 1;
+    -- No foreign key: an item never goes, and that it is there is seen here for a whole batch at once. The parts of a
+    -- new item come together; later ones are cut off a part that is there.
+    SELECT a.item_id AS id, i.amount, a.placed INTO wrong
+    FROM (
+        SELECT item_id, CASE WHEN min(part) = 1 THEN sum(amount)
+            ELSE (SELECT sum(p.amount) FROM item_part p WHERE p.item_id = n.item_id) END AS placed
+        FROM added n GROUP BY item_id OFFSET 0
+    ) a LEFT JOIN billable_item i ON i.id = a.item_id
+    WHERE a.placed IS DISTINCT FROM i.amount;
     IF FOUND THEN
         RAISE EXCEPTION 'item % does not balance: % was approved, its parts are %', wrong.id, wrong.amount, wrong.placed
             USING ERRCODE = 'integrity_constraint_violation';
@@ -310,32 +315,49 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- What a part is a part of never changes; no part goes; it moves or is cut, never both in one. Where it came from is
+-- noted here, so that the journal of a whole statement needs no join of old and new.
+CREATE FUNCTION note_where_a_part_came_from() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR (OLD.item_id, OLD.part, OLD.engagement, OLD.legal_entity, OLD.currency, OLD.worked_on)
+        IS DISTINCT FROM (NEW.item_id, NEW.part, NEW.engagement, NEW.legal_entity, NEW.currency, NEW.worked_on) THEN
+        RAISE EXCEPTION 'item_part is append-only but for where a part lies'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF OLD.amount <> NEW.amount AND OLD.disposition <> NEW.disposition THEN
+        RAISE EXCEPTION 'item %: a part is cut or moved, never both at once', NEW.item_id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    NEW.came_from := OLD.disposition;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION ledger_move_on() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     wrong record;
 BEGIN
-    SELECT o.item_id, o.disposition AS out_of, n.disposition AS placed_in INTO wrong
-    FROM before o JOIN added n ON n.item_id = o.item_id AND n.part = o.part
-    LEFT JOIN allowed_move m ON m.out_of = o.disposition AND m.placed_in = n.disposition
-    WHERE o.disposition <> n.disposition AND m.placed_in IS NULL LIMIT 1;
+    SELECT a.came_from, a.disposition INTO wrong
+    FROM (SELECT DISTINCT came_from, disposition FROM added WHERE came_from <> disposition OFFSET 0) a
+    LEFT JOIN allowed_move m ON m.out_of = a.came_from AND m.placed_in = a.disposition
+    WHERE m.placed_in IS NULL;
     IF FOUND THEN
-        RAISE EXCEPTION 'item %: nothing goes from % to %', wrong.item_id, wrong.out_of, wrong.placed_in
+        RAISE EXCEPTION 'nothing goes from % to %', wrong.came_from, wrong.disposition
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-    SELECT i.id, i.amount, s.placed INTO wrong
-    FROM (SELECT DISTINCT n.item_id FROM before o JOIN added n ON n.item_id = o.item_id AND n.part = o.part
-          WHERE o.amount <> n.amount) a
-    JOIN billable_item i ON i.id = a.item_id
-    CROSS JOIN LATERAL (SELECT sum(p.amount) AS placed FROM item_part p WHERE p.item_id = a.item_id) s
-    WHERE s.placed <> i.amount LIMIT 1;
+    -- Only a part that stayed where it is can have been cut.
+    SELECT i.id, i.amount, a.placed INTO wrong
+    FROM (
+        SELECT n.item_id, (SELECT sum(p.amount) FROM item_part p WHERE p.item_id = n.item_id) AS placed
+        FROM added n WHERE n.came_from = n.disposition GROUP BY n.item_id OFFSET 0
+    ) a JOIN billable_item i ON i.id = a.item_id
+    WHERE a.placed <> i.amount;
     IF FOUND THEN
         RAISE EXCEPTION 'item % does not balance: % was approved, its parts are %', wrong.id, wrong.amount, wrong.placed
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     INSERT INTO transfer (entry, item_id, part, out_of, placed_in, amount, document, line, reference, cause, posted_at)
-    SELECT n.entry, n.item_id, n.part, o.disposition, n.disposition, n.amount, n.document, n.line, n.reference, n.cause,
-        n.posted_at
-    FROM before o JOIN added n ON n.item_id = o.item_id AND n.part = o.part WHERE o.disposition <> n.disposition;
+    SELECT entry, item_id, part, came_from, disposition, amount, document, line, reference, cause, posted_at
+    FROM added WHERE came_from <> disposition;
     INSERT INTO ledger_total AS t
     SELECT engagement, legal_entity, currency, disposition, date_trunc('month', worked_on)::date, sum(amount),
         sum(parts), coalesce(sum(quantity), 0)
@@ -350,17 +372,6 @@ BEGIN
     SET amount = t.amount + excluded.amount, parts = t.parts + excluded.parts,
         quantity = t.quantity + excluded.quantity;
     RETURN NULL;
-END $$;
-
--- What a part is a part of never changes; no part goes.
-CREATE FUNCTION refuse_change_of_part() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP = 'DELETE' OR (OLD.item_id, OLD.part, OLD.engagement, OLD.legal_entity, OLD.currency, OLD.worked_on)
-        IS DISTINCT FROM (NEW.item_id, NEW.part, NEW.engagement, NEW.legal_entity, NEW.currency, NEW.worked_on) THEN
-        RAISE EXCEPTION 'item_part is append-only but for where a part lies'
-            USING ERRCODE = 'integrity_constraint_violation';
-    END IF;
-    RETURN NEW;
 END $$;
 
 -- Stories move amounts: whole parts first, and the last one split. A move that is posted already changes nothing.
@@ -431,7 +442,7 @@ CREATE TRIGGER item_part_adds_up AFTER INSERT ON item_part
 CREATE TRIGGER item_part_moves_on AFTER UPDATE ON item_part
     REFERENCING OLD TABLE AS before NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger_move_on();
 CREATE TRIGGER item_part_stays_itself BEFORE UPDATE OR DELETE ON item_part
-    FOR EACH ROW EXECUTE FUNCTION refuse_change_of_part();
+    FOR EACH ROW EXECUTE FUNCTION note_where_a_part_came_from();
 CREATE TRIGGER transfer_is_append_only BEFORE UPDATE OR DELETE ON transfer
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 """
