@@ -91,7 +91,7 @@ def run(url: str, *, bulk: int = BULK, postings: int = POSTINGS, call_seconds: f
     """The most calls at once, calls over the limit, part of the slot time used, and how long postings waited."""
     home = Path(tempfile.mkdtemp(prefix="accord-bench-slots-"))
     with contextlib.ExitStack() as stack:
-        vendor = stack.enter_context(_child("bench.slots_vendor", str(home / "vendor")))
+        vendor = stack.enter_context(_child("bench.slots_vendor", str(home / "sandbox")))
         asyncio.run(_connect(home, url, orjson.loads(_line(vendor))))
         connection = stack.enter_context(psycopg.connect(url, autocommit=True))
         for _ in range(WORKERS):

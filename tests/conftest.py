@@ -36,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         # A developer's own settings must not decide what a test sees.
         if name not in ("ACCORD_CHROMIUM", "ACCORD_SHARED_DATA"):
             del os.environ[name]
+    # Simulated vendors are served on the loopback, wherever a test keeps their certificates.
+    os.environ["ACCORD_PRIVATE_ADDRESSES"] = "127.0.0.0/8,::1/128"
     if not hasattr(config, "workerinput"):
         os.environ[RUN_HOME] = tempfile.mkdtemp(prefix="accord-test-")
 

@@ -16,6 +16,7 @@ import structlog
 
 from accord.connect import registry
 from accord.connect.budgeted import BudgetedSlots, rates_of
+from accord.connect.egress import Egress
 from accord.connect.polling import Polling, enter_polls
 from accord.connect.session import CallRecord
 from accord.connect.store import Connection, load_connections
@@ -246,6 +247,7 @@ async def open_switchboard(
                     may_send=may_send,
                     on_call=on_call,
                     wire=outside.wire(connection),
+                    egress=Egress.of(house.settings, connection.config.get("ca_file")),
                 )
             except registry.CredentialMissing as error:
                 log.warning("connection not opened", connection=connection.name, reason=str(error))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,6 +17,10 @@ def default_home() -> Path:
     # The convention says that a relative path there is to be ignored.
     base = Path(share) if share.startswith("/") else Path.home() / ".local" / "share"
     return base / "accord"
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
 
 
 class Settings(BaseSettings):
@@ -38,6 +43,22 @@ class Settings(BaseSettings):
     vault_key_file: Path | None = Field(
         default=None, description="File with the key that seals credentials; by default vault.key in the home folder."
     )
+
+    private_addresses: str | None = Field(
+        default=None,
+        description="Networks that are not public and that connections may go to, such as `10.20.0.0/16,fd12::/48`.",
+    )
+
+    @field_validator("private_addresses")
+    @classmethod
+    def _are_networks(cls, value: str | None) -> str | None:
+        _networks(value or "")
+        return value
+
+    @property
+    def private_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """What `private_addresses` names."""
+        return _networks(self.private_addresses or "")
 
     @property
     def vault_key_path(self) -> Path:

@@ -19,9 +19,8 @@ from accord.connect.conformance import Bench, ReadCase, WriteCase
 from accord.connect.failures import UNSHAPED, CallFailed
 from accord.connect.observation import is_id
 from accord.connect.registry import open_session
-from accord.connect.session import Session, _trust
+from accord.connect.session import Session, _transport
 from accord.connect.switchboard import Line, LocalBudget, Switchboard
-from accord.connect.transport import Transport
 from accord.engine.intents import as_json
 from accord.engine.outcomes import Outcome
 from tests.attack.conftest import EXAMPLES
@@ -50,7 +49,7 @@ def quick(bench: Bench) -> Bench:
 
 
 def wired(bench: Bench, random: Random) -> tuple[Session, Mangling]:
-    real = Transport(_trust(bench.connection.config.get("ca_file")), 64_000_000)
+    real = _transport(bench.connection.config.get("ca_file"), 64_000_000, None)
     wire = Mangling(real, random, random.choice((0, 0, 1, 1, 1, 2, 3)))
     return open_session(bench.connection, now=bench.now, table=bench.connector, wire=wire), wire
 

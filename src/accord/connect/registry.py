@@ -17,6 +17,7 @@ from accord.connect.store import Connection
 from accord.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
+    from accord.connect.egress import Egress
     from accord.connect.session import CallRecord, Session
     from accord.connect.transport import Wire
 
@@ -68,6 +69,7 @@ def open_session(
     on_call: Callable[[CallRecord], None] | None = None,
     make: type[Session] | None = None,
     wire: Wire | None = None,
+    egress: Egress | None = None,
 ) -> Session:
     """A session for a stored connection; the caller closes it.
 
@@ -94,6 +96,7 @@ def open_session(
         may_send=may_send,
         on_call=on_call,
         wire=wire,
+        egress=egress,
     )
 
 

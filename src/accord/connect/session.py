@@ -20,6 +20,7 @@ from yarl import URL
 
 from accord.connect.answer import Answer
 from accord.connect.authenticator import Authenticator, Outgoing
+from accord.connect.egress import Egress
 from accord.connect.failures import (
     AccessRefused,
     AnswerLost,
@@ -37,6 +38,7 @@ from accord.connect.slots import Slots, Unlimited
 from accord.connect.transport import ConnectionDropped, Sending, Transport, Wire
 from accord.connect.wire import write_form, write_json, write_query
 from accord.engine.outcomes import Committed, Misconfigured, Outcome, Rejected, Transient, Unknown
+from accord.settings import Settings
 
 __all__ = [
     "AccessRefused",
@@ -75,7 +77,8 @@ class Session:
     """Calls to one vendor for one connection and worker. Close it with `async with` or `close()`.
 
     `may_send()` tells whether this worker still holds its lease, without asking anybody; `classify` is the connector's;
-    `secrets` are hidden from everything logged or raised, with every token got later.
+    `secrets` are hidden from everything logged or raised, with every token got later; `egress` says which addresses may
+    be reached, by this process's own settings when it is not given.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Session:
         on_call: Callable[[CallRecord], None] | None = None,
         max_answer_bytes: int = 64_000_000,
         wire: Wire | None = None,
+        egress: Egress | None = None,
     ) -> None:
         self.connection = connection
         self.config: Mapping[str, Any] = config or {}
@@ -106,7 +110,7 @@ class Session:
         self._redaction = Redaction([*secrets, *authenticator.secrets()])
         self.may_send = may_send
         self._on_call = on_call
-        self._wire = wire or Transport(_trust(self.config.get("ca_file")), max_answer_bytes)
+        self._wire = wire or _transport(self.config.get("ca_file"), max_answer_bytes, egress)
 
     async def __aenter__(self) -> Self:
         return self
@@ -342,6 +346,10 @@ def _payload(json: Any, form: Mapping[str, Any] | None, body: bytes | None) -> t
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = URL(url, encoded=True)
     return parts.scheme, parts.host, parts.port
+
+
+def _transport(ca_file: str | None, max_answer_bytes: int, egress: Egress | None) -> Transport:
+    return Transport(_trust(ca_file), max_answer_bytes, egress or Egress.of(Settings(), ca_file))
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext:

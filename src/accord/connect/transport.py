@@ -17,6 +17,7 @@ from yarl import URL
 
 from accord.connect.answer import Answer
 from accord.connect.authenticator import Outgoing
+from accord.connect.egress import Egress
 from accord.connect.failures import AnswerUnreadable
 
 
@@ -55,17 +56,20 @@ class Wire(Protocol):
 class Transport:
     """The real one: one HTTP client for one connection. It is made at the first call, inside the running loop."""
 
-    def __init__(self, trust: ssl.SSLContext, max_answer_bytes: int) -> None:
+    def __init__(self, trust: ssl.SSLContext, max_answer_bytes: int, egress: Egress) -> None:
         self._trust = trust
+        self._egress = egress
         self._max_answer_bytes = max_answer_bytes
         self._client: aiohttp.ClientSession | None = None
 
     async def send(self, request: Outgoing, sending: Sending, timeout_seconds: float) -> Answer:
         """Send once, redirects not followed. Raises what aiohttp raises; `sending` says how far it got."""
         client = self._client or self._open()
+        url = URL(request.url, encoded=True)
+        self._egress.check_scheme(url.scheme, url.host)
         async with client.request(
             request.method,
-            URL(request.url, encoded=True),
+            url,
             data=request.body,
             headers=request.headers,
             timeout=aiohttp.ClientTimeout(total=timeout_seconds),
@@ -84,7 +88,9 @@ class Transport:
     def _open(self) -> aiohttp.ClientSession:
         # The shared budget limits concurrency; a second, smaller limit here would hold slots idle. 15 s idle is less
         # than servers usually keep a connection, so it is we who close it and not they under our request.
-        connector = aiohttp.TCPConnector(ssl=self._trust, limit=0, keepalive_timeout=15.0)
+        connector = aiohttp.TCPConnector(
+            ssl=self._trust, limit=0, keepalive_timeout=15.0, socket_factory=self._egress.new_socket
+        )
         self._client = aiohttp.ClientSession(
             connector=connector,
             auto_decompress=True,
