@@ -231,11 +231,15 @@ def import_time_files(
     at_once: Annotated[
         bool, typer.Option("--at-once", help="Do not wait whether files without a manifest still grow.")
     ] = False,
+    bind: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="CSV of project, engagement, legal_entity, valid_from."),
+    ] = None,
 ) -> None:
     """Look at a drop of time files now: take in what is whole and new, say what became of each file."""
     from accord.cli.importing_files import run_time_files
 
-    run_time_files(connection, at_once=at_once, as_json=as_json)
+    run_time_files(connection, bind, at_once=at_once, as_json=as_json)
 
 
 @connect_app.command("add")
@@ -344,7 +348,7 @@ def cases_show(case: CaseNumber, as_json: AsJson = False) -> None:
 
 @cases_app.command("correct")
 def cases_correct(
-    list_name: Annotated[str, typer.Option("--list", help="Reference list: country, product or distinct_customers.")],
+    list_name: Annotated[str, typer.Option("--list", help="country, product, distinct_customers or time_project.")],
     given: Annotated[str, typer.Option(help="The text as the source has it.")],
     meaning: Annotated[str, typer.Option(help="What it means.")],
 ) -> None:

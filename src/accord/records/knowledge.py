@@ -40,7 +40,11 @@ READ_POLICIES = """
 SELECT DISTINCT ON (name) name, version, body FROM policy
 WHERE name = ANY(%(names)s) AND valid_from <= current_date ORDER BY name, valid_from DESC, version DESC
 """
-READ_REFERENCES = "SELECT list, given, meaning FROM reference WHERE valid_from <= current_date ORDER BY valid_from"
+# Stories journal what they read: the projects of time systems, which may be thousands, are nothing to them.
+READ_REFERENCES = """
+SELECT list, given, meaning FROM reference
+WHERE valid_from <= current_date AND list <> 'time_project' ORDER BY valid_from
+"""
 CURRENT_VERSIONS = """
 SELECT r.kind, r.id, r.version, r.provenance, r.body, r.connection, r.source_version
 FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text)

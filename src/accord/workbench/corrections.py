@@ -58,6 +58,8 @@ async def declare(db: Connection, list_name: str, given: str, meaning: str, *, b
     given, meaning = given.strip(), meaning.strip()
     if not given:
         raise UsageError("say which text of the source is meant")
+    if list_name == "time_project" and not (given.partition("/")[2] and len(meaning.split()) == 2):
+        raise UsageError("write SOURCE/PROJECT as the source has it, and ENGAGEMENT LEGAL_ENTITY as its meaning")
     await _check_meaning(db, list_name, meaning)
     about = {"list": list_name, "given": given, "meaning": meaning, "by": by, "code": code}
     row = await (await db.execute(DECLARE, about)).fetchone()

@@ -25,6 +25,7 @@ LISTS: Mapping[str, str] = {
     "country": "country_unknown",
     "product": "product_unknown",
     "distinct_customers": "customer_duplicate",
+    "time_project": "project_not_bound",
 }
 # Problems of the gate that a field of deal or customer cures until the CRM says otherwise: code -> (kind, path).
 FIELDS: Mapping[str, tuple[str, str]] = {

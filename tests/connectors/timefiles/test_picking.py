@@ -101,6 +101,13 @@ def test_a_refused_file_is_read_again_when_a_manifest_agrees_with_it_now() -> No
     assert looked(file, sightings=refused, told={"march.csv": SUM}).fetch == (file,)
 
 
+def test_a_file_that_should_be_read_again_is_read_at_once() -> None:
+    file = listed()
+    again = {"march.csv": replace(seen(file, ago=1, hash=A), again=True)}
+    found = looked(file, sightings=again)
+    assert (found.fetch, found.settled) == ((file,), {"march.csv"})
+
+
 def test_files_are_taken_in_the_order_of_their_series_and_versions() -> None:
     names = ["may_v10.csv", "may_v2.csv", "may.csv", "april.csv"]
     files = [listed(name) for name in names]

@@ -17,9 +17,14 @@ from accord.connectors.timefiles import CONNECTOR, table_of
 from accord.connectors.timefiles.legacy import LEGACY
 from accord.connectors.timefiles.watching import Drops
 from accord.db.pool import Pool, transaction
+from accord.demo.setup import declare_policy
+from accord.engine.story import ReadPolicy
 from accord.errors import UsageError
+from accord.ledger import postings
 from accord.ledger.bindings import declare
 from accord.model.plain import to_plain
+from accord.records.knowledge import Records
+from accord.workbench import corrections
 from tests.e2e.commands import Accord, free_port
 
 from .conftest import PROJECTS, ROWS, Drop
@@ -129,11 +134,49 @@ async def test_a_command_looks_at_a_drop_and_says_what_became_of_each_file(
         checked = accord("connect", "check", "legacy")
         first = accord.json("import", "time-files", "legacy")
         second = json.loads(accord("import", "time-files", "legacy", "--at-once", "--json"))
-        return [checked, first, second, accord("import", "time-files", "legacy")]
+        nothing = accord("import", "time-files", "legacy")
+        say = ("cases", "correct", "--list", "time_project", "--given", "legacy/P-9", "--meaning", "DEA-9 DE")
+        accord(*say)
+        return [checked, first, second, nothing, accord.json("import", "time-files", "legacy")]
 
-    checked, [waiting], [taken], nothing = await asyncio.to_thread(commands)
+    checked, [waiting], [taken], nothing, [cured] = await asyncio.to_thread(commands)
     assert checked == f"{folder}: 1 files, 1 of them named like files of legacy\n"
     assert (waiting["what"], waiting["why"]) == ("waiting", "seen for the first time")
     assert (taken["what"], taken["taken"]["rows"], taken["taken"]["problems"]) == ("taken", 4, 1)
     assert "march.csv" not in nothing
-    assert await found(bound, CASES) == [("project_not_bound",), ("terms_missing",)]
+    assert (cured["what"], cured["taken"]["new"], cured["taken"]["problems"]) == ("taken", 1, 0)
+    # One for each engagement that has no terms; none for the project any more.
+    assert await found(bound, CASES) == [("terms_missing",), ("terms_missing",)]
+
+
+async def test_a_command_binds_projects_by_a_file(
+    pool: Pool, folder: Path, drop: Drop, tmp_path: Path, database_url: str
+) -> None:
+    accord = Accord(tmp_path / "home", {"ACCORD_DATABASE_URL": database_url, "ACCORD_PORT": str(free_port())})
+    drop("march.csv")
+    bind = tmp_path / "bind.csv"
+    bind.write_text("project,engagement,legal_entity,valid_from\nP-1,DEA-1,DE,2026-01-01\n")
+
+    def commands() -> Any:
+        accord("connect", "add", "legacy", "timefiles", "--setting", f"place={folder}")
+        return json.loads(accord("import", "time-files", "legacy", "--at-once", "--bind", str(bind), "--json"))
+
+    [taken] = await asyncio.to_thread(commands)
+    assert (taken["taken"]["entries"], taken["taken"]["problems"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "meaning"),
+    [("P-9", "DEA-9 DE"), ("legacy/", "DEA-9 DE"), ("legacy/P-9", "DEA-9"), ("x/y", "a b c")],
+)
+async def test_a_binding_says_source_project_engagement_and_entity(pool: Pool, given: str, meaning: str) -> None:
+    with pytest.raises(UsageError, match="SOURCE/PROJECT"):
+        async with transaction(pool) as db:
+            await corrections.declare(db, "time_project", given, meaning, by="test")
+
+
+async def test_stories_do_not_read_what_projects_are(bound: Pool) -> None:
+    async with transaction(bound) as db:
+        await declare_policy(db, "firm", {"entities": {}}, "test")
+        [firm] = await Records(postings.write).read(db, [ReadPolicy("firm", dict)])
+    assert firm["references"] == {}

@@ -11,11 +11,10 @@ from accord.engine.shell import Connection
 
 # A file that left problems is read again when the table or the bindings have changed since, and so is a refused one.
 SIGHTINGS = """
-SELECT s.name, s.size_bytes, s.modified_at, s.seen_at, CASE
-        WHEN f.mapping <> %(mapping)s AND (f.problems > 0 OR f.state = 'refused') THEN NULL
-        WHEN f.problems > 0 AND f.bound_at IS DISTINCT FROM (SELECT max(r.declared_at) FROM reference r
-            WHERE r.list = 'time_project' AND starts_with(r.given, %(source)s || '/')) THEN NULL
-        ELSE s.hash END, coalesce(f.state = 'refused', false)
+SELECT s.name, s.size_bytes, s.modified_at, s.seen_at, s.hash, coalesce(f.state = 'refused', false), coalesce(
+    f.mapping <> %(mapping)s AND (f.problems > 0 OR f.state = 'refused')
+    OR f.problems > 0 AND f.bound_at IS DISTINCT FROM (SELECT max(r.declared_at) FROM reference r
+        WHERE r.list = 'time_project' AND starts_with(r.given, %(source)s || '/')), false)
 FROM work_file_sighting s LEFT JOIN work_file f ON f.source = s.source AND f.hash = s.hash
 WHERE s.source = %(source)s
 """
@@ -51,7 +50,7 @@ async def sightings(connection: Connection, table: TimeFile) -> dict[str, Sighti
     """How the files of a source lay there at the last look, by name."""
     about = {"source": table.source, "mapping": table.version}
     rows = await (await connection.execute(SIGHTINGS, about)).fetchall()
-    return {name: Sighting(size, modified, seen, hash, refused) for name, size, modified, seen, hash, refused in rows}
+    return {row[0]: Sighting(*row[1:]) for row in rows}
 
 
 async def remember(connection: Connection, source: str, listing: Sequence[Listed], now: object) -> None:

@@ -34,20 +34,23 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A file as it was at an earlier look: since when it has this size and time, its hash if it was read so, and
-    whether it was refused then."""
+    """A file as it was at an earlier look: since when it has this size and time, its hash if it was read so,
+    whether it was refused then, and whether it should be read `again`, because what it left may be cured now."""
 
     size: int
     modified_at: datetime
     seen_at: datetime
     hash: str | None = None
     refused: bool = False
+    again: bool = False
 
     def is_of(self, file: Listed) -> bool:
         return (self.size, self.modified_at) == (file.size, file.modified_at)
 
     def is_answered(self, told: Expected | None) -> bool:
         """Whether it was read and there is nothing new to say of it: a refused one may have a better manifest now."""
+        if self.again:
+            return False
         if self.hash is None or not self.refused or told is None or told.checksum is None:
             return self.hash is not None
         algorithm, wanted = told.checksum
@@ -123,7 +126,7 @@ def look(
             known.add(file.name)
         elif (why := _not_yet(file, expected.get(file.name), table)) is not None:
             waiting[file.name] = why
-        elif before is not None and same and now - before.seen_at >= settle:
+        elif before is not None and same and (before.again or now - before.seen_at >= settle):
             settled.add(file.name)
             fetch.append(file)
         elif (told := expected.get(file.name)) is not None and told.checksum is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import stat
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,9 +15,12 @@ from urllib.parse import unquote, urlsplit
 
 import asyncssh
 
+from accord.connect.egress import Egress
+from accord.connect.failures import ForeignAddress, NotSent
 from accord.connectors.timefiles.picking import Listed
 from accord.connectors.timefiles.places import CHUNK, FileChanged, PlaceMissing, PlaceUnreachable, Sums
 from accord.errors import NotPermitted, UsageError
+from accord.settings import Settings
 
 CONNECT_SECONDS = 20
 
@@ -80,8 +85,7 @@ class SftpServer:
             raise KeyRefused(f"a key of the connection to {self.host} cannot be read: {error}") from error
         try:
             connection = await asyncssh.connect(
-                self.host,
-                self.port,
+                sock=await self._reached(),
                 username=self.user,
                 client_keys=[key],
                 known_hosts=(trusted, [], []),
@@ -108,6 +112,16 @@ class SftpServer:
                     yield SftpFolder(client, PurePosixPath(self.folder))
             except (asyncssh.ConnectionLost, asyncssh.ChannelOpenError, asyncssh.SFTPConnectionLost) as error:
                 raise PlaceUnreachable(f"{self.host} went away: {error}") from error
+
+    async def _reached(self) -> socket.socket:
+        """A socket to the server, at an address that may be reached. Raises UsageError, PlaceUnreachable."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await Egress.of(Settings(), None).connected(self.host, self.port)
+        except ForeignAddress as error:
+            raise UsageError(str(error)) from error
+        except (NotSent, TimeoutError) as error:
+            raise PlaceUnreachable(f"{self.host}:{self.port} does not answer: {error}") from error
 
 
 def _rsa(keys: Sequence[asyncssh.SSHKey]) -> set[str]:
