@@ -19,6 +19,7 @@ from accord.api.door import Door, Entrances
 from accord.api.edge import Edge
 from accord.api.process_tier import tier
 from accord.api.shelf import Shelf
+from accord.api.work_intake import intake
 from accord.db.migrate import DatabaseNewerThanCode, pending
 from accord.db.session import settle
 from accord.errors import NotFound
@@ -57,6 +58,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.state.allowance = Allowance(time.monotonic)
     app.state.attempts = Attempts(time.monotonic)
     app.include_router(tier)
+    app.include_router(intake)
     _for_machines(app, state)
     problems.explain(app)
     if pages is not None:

@@ -60,7 +60,7 @@ STANDING = (
     "SELECT id FROM process WHERE (one_per, name) IN (SELECT * FROM unnest(%(one_per)s::text[], %(names)s::text[]))"
 )
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": models.Problem, "description": text}
     for status, text in (
         (400, "The request cannot be understood."),
@@ -77,7 +77,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The caller has it already."}}
 
-tier = APIRouter(prefix=PREFIX, responses=_REFUSALS)
+tier = APIRouter(prefix=PREFIX, responses=REFUSALS)
 
 
 @tier.post("/processes", status_code=201, response_model=models.Started, tags=["processes"],

@@ -50,6 +50,16 @@ StorableObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 """A JSON object that can be kept: at most 32 deep, whole numbers of 64 bits, finite numbers, text without NUL."""
 
 
+def _plain(value: str) -> str:
+    if _UNSTORABLE.search(value):
+        raise ValueError(REFUSED)
+    return value
+
+
+StorableText = Annotated[str, AfterValidator(_plain)]
+"""Text that can be kept: no NUL, no half of a pair."""
+
+
 def is_unstorable_text(error: Exception) -> bool:
     """Whether a statement failed because a text given from outside cannot be kept; any other DataError is a defect."""
     if isinstance(error, UnicodeEncodeError):
