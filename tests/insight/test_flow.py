@@ -8,7 +8,7 @@ import pytest
 
 from accord.db.pool import Pool, transaction
 from accord.errors import UsageError
-from accord.insight import billing, engagements, flow, metrics, processes
+from accord.insight import billing, draining, engagements, flow, metrics, processes
 from tests.seeding import ATTACK, DEAL, Seeded, seed
 
 
@@ -74,7 +74,7 @@ async def test_a_lost_posting_shows_as_unexplained(pool: Pool, seeded: Seeded) -
     ],
 )
 def test_time_to_drain_is_the_slower_of_budget_and_calls(waiting, limits, seconds) -> None:
-    assert flow.drain_seconds(waiting, **limits) == seconds
+    assert draining.seconds_by_limits(waiting, **limits) == seconds
 
 
 async def test_the_list_of_engagements_has_value_billed_paid_and_what_is_stuck(pool: Pool, seeded: Seeded) -> None:

@@ -17,6 +17,7 @@ class BudgetedSlots:
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
+        self.meter = budget.meter
 
     def parallel(self) -> int:
         return self.budget.parallel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from accord.connect.connector import Action, Connector, Resource, Webhook
 from accord.connect.failures import UNSHAPED
 from accord.connect.observation import is_id
 from accord.connect.session import Session
+from accord.engine.meter import Meter
 from accord.engine.outcomes import Committed, Outcome, Rejected, Unknown, Write
 from accord.engine.shell import Connection, NotBound
 from accord.errors import NotFound
@@ -27,7 +29,9 @@ LOAD_STATES = "SELECT name, state FROM connection"
 
 
 class Budget(Protocol):
-    """A connection's share of the vendor's limits in this worker."""
+    """A connection's share of the vendor's limits in this worker. `meter` is told of every send."""
+
+    meter: Meter
 
     def parallel(self) -> int: ...
 
@@ -158,10 +162,14 @@ class Switchboard:
         action = self._action(connection, kind, verb)
         if action is None:
             return [Rejected("not_supported", f"{line.connector.label} cannot {verb} a {kind}")] * len(writes)
+        outcomes: list[Outcome] = []
+        sending = line.budget.meter.begin(len(writes))
         try:
             outcomes = [_named(line, each) for each in await action.send(line.session, writes)]
         except UNSHAPED as error:
             outcomes = [_unshaped(line, error)] * len(writes)
+        finally:
+            line.budget.meter.end(sending, sum(isinstance(each, Committed | Rejected) for each in outcomes))
         for outcome in outcomes:
             line.budget.outcome(outcome)
         return outcomes
@@ -202,6 +210,7 @@ class LocalBudget:
 
     def __init__(self, parallel: int = 64) -> None:
         self._parallel = parallel
+        self.meter = Meter(time.monotonic)
 
     def parallel(self) -> int:
         return self._parallel

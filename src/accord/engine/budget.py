@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from accord.engine.meter import Meter
 from accord.engine.outcomes import Outcome, Transient
 from accord.engine.shares import Claim, fair_share
 from accord.engine.shell import Connection
@@ -47,15 +48,16 @@ WHERE s.connection = %(connection)s AND s.worker_id <> %(worker)s
   AND h.at > clock_timestamp() - make_interval(secs => %(lease)s)
 """
 SHARE = """
-INSERT INTO budget_share (connection, worker_id, slots, wanted, urgent)
-VALUES (%(connection)s, %(worker)s, %(slots)s, %(wanted)s, %(urgent)s)
+INSERT INTO budget_share (connection, worker_id, slots, wanted, urgent, pace, begun)
+VALUES (%(connection)s, %(worker)s, %(slots)s, %(wanted)s, %(urgent)s, %(pace)s, %(begun)s)
 ON CONFLICT (connection, worker_id) DO UPDATE SET slots = excluded.slots, wanted = excluded.wanted,
-    urgent = excluded.urgent, at = now()
+    urgent = excluded.urgent, pace = excluded.pace, begun = excluded.begun, at = now()
 """
 KEEP = """
 UPDATE budget SET adapted = %(adapted)s, closed_until = CASE WHEN %(closed)s::float > 0
     THEN greatest(closed_until, clock_timestamp() + make_interval(secs => %(closed)s)) ELSE closed_until END,
-    used_today = CASE WHEN day = current_date THEN used_today ELSE 0 END + %(used)s, day = current_date
+    used_today = CASE WHEN day = current_date THEN used_today ELSE 0 END + %(used)s, day = current_date,
+    concurrency = %(concurrency)s, per_second = %(per_second)s, per_day = %(per_day)s
 WHERE connection = %(connection)s
 """
 SHOW_BREAKER = """
@@ -140,6 +142,7 @@ class Budget:
         self._recovered_at = monotonic()
         self._breaker = Breaker(monotonic)
         self._reached = False
+        self.meter = Meter(monotonic)
 
     def parallel(self) -> int:
         """How many sends are worth having under way now."""
@@ -200,16 +203,21 @@ class Budget:
             self._closed_until = max(self._closed_until, self._monotonic() + closed)
         spent = (used_today if same_day else 0) + self._used
         self._spent = self._rates.per_day is not None and spent >= self._rates.per_day
-        shared = {"slots": self._held, "wanted": wanted, "urgent": urgent}
+        shared = {"slots": self._held, "wanted": wanted, "urgent": urgent, **self._pace()}
         await db.execute(SHARE, {**about, **shared}, prepare=True)
         kept = {"adapted": adapted, "closed": self._told_to_wait, "used": self._used}
-        await db.execute(KEEP, {**about, **kept}, prepare=True)
+        limits = {name: getattr(self._rates, name) for name in ("concurrency", "per_second", "per_day")}
+        await db.execute(KEEP, {**about, **kept, **limits}, prepare=True)
         await self._show_breaker(db, shown_broken=shown_broken)
         if tell:
             await db.execute(TELL, {"channel": CHANNEL}, prepare=True)
         self._told_to_wait, self._used = 0.0, 0
         self._let_next()
         return self._slots > before
+
+    def _pace(self) -> dict[str, float | None]:
+        pace = self.meter.read()
+        return {"pace": None, "begun": 0.0} if pace is None else {"pace": pace.per_second, "begun": pace.begun}
 
     async def _show_breaker(self, db: Connection, *, shown_broken: bool) -> None:
         """Show what the breaker does. Whoever reaches the vendor takes back what another worker has shown: that one may

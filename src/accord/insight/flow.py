@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from accord.engine.shell import Connection
+from accord.insight import draining
+from accord.insight.draining import seconds_by_limits
 from accord.insight.engagements import sums
 from accord.ledger.postings import Standing, standing
 from accord.model.money import Money
@@ -57,7 +59,7 @@ CONNECTIONS = """
 SELECT c.name, c.vendor, c.state, c.state_reason,
        (SELECT array_agg(DISTINCT b.role ORDER BY b.role) FROM binding b WHERE b.connection = c.name),
        w.waiting, w.oldest, w.asked, u.concurrency, u.per_second * u.adapted, u.closed_until, u.per_day, u.used_today,
-       v.calls, v.failed, v.slowed, v.seconds
+       v.calls, v.failed, v.slowed, v.seconds, s.wanted
 FROM connection c
 LEFT JOIN LATERAL (
     SELECT count(*) AS waiting, min(since) AS oldest, count(*) FILTER (WHERE probe) AS asked
@@ -67,6 +69,8 @@ LEFT JOIN LATERAL (
     SELECT sum(calls)::bigint AS calls, sum(calls) FILTER (WHERE status = 0 OR status >= 500)::bigint AS failed,
            sum(calls) FILTER (WHERE status = 429)::bigint AS slowed, sum(seconds) AS seconds
     FROM vendor_call v WHERE v.connection = c.name) v ON true
+LEFT JOIN LATERAL (
+    SELECT sum(wanted)::integer AS wanted FROM budget_share s WHERE s.connection = c.name) s ON true
 ORDER BY c.name
 """
 WAITING_MONEY = """
@@ -120,8 +124,8 @@ class Poll:
 class Health:
     """One connection. `health` is the worst of state, polls and what waits: good | slow | stopped; `why` says why.
 
-    `drain_seconds` estimates how long the waiting writes take at what the vendor allows now; None when nothing waits or
-    nothing can be said.
+    `drain_seconds` estimates how long the waiting writes and those that follow from them take, at the pace measured
+    lately or else at what the vendor allows (draining.py); None when nothing waits or nothing can be said.
     """
 
     name: str
@@ -203,22 +207,11 @@ async def connections(db: Connection, now: datetime) -> list[Health]:
         stale = failures > 0 or (last_at is not None and (now - last_at).total_seconds() > 3 * every + 5)
         poll = Poll(connection, kind, last_at, every, failures, error, seen, stale)
         polls.setdefault(connection, []).append(poll)
-    return [_health(row, sums(amounts.get(row[0], [])), tuple(polls.get(row[0], ())), now) for row in rows]
-
-
-def drain_seconds(
-    waiting: int, *, concurrency: int | None, per_second: float | None, mean_seconds: float | None
-) -> float | None:
-    """How long `waiting` writes take: the slower of allowed rate and parallel calls, one write a call.
-
-    A vendor that takes batches is faster than this; the estimate is on the safe side. None when nothing is known. Pure.
-    """
-    if waiting == 0:
-        return None
-    rates = [per_second] if per_second else []
-    if mean_seconds:
-        rates.append((concurrency or 1) / mean_seconds)
-    return waiting / min(rates) if rates else None
+    drains = await draining.forecasts(db, {row[0]: row[5] or row[17] for row in rows})
+    return [
+        _health(row, sums(amounts.get(row[0], [])), tuple(polls.get(row[0], ())), drains.get(row[0]), now)
+        for row in rows
+    ]
 
 
 def _stage(name: str, flow: Sequence[Sequence[Any]], active: int) -> Stage:
@@ -233,11 +226,14 @@ def _stuck(rows: Sequence[Sequence[Any]]) -> Stuck:
     return Stuck(sum(row[1] for row in rows), sums(amounts), oldest)
 
 
-def _health(row: Sequence[Any], money: tuple[Money, ...], polls: tuple[Poll, ...], now: datetime) -> Health:
+def _health(
+    row: Sequence[Any], money: tuple[Money, ...], polls: tuple[Poll, ...], drain: float | None, now: datetime
+) -> Health:
     name, vendor, state, reason, roles, waiting, oldest, asked, concurrency, per_second, closed_until = row[:11]
-    per_day, used_today, calls, failed, slowed, seconds = row[11:]
+    per_day, used_today, calls, failed, slowed, seconds, _ = row[11:]
     mean = float(seconds) / calls if calls else None
-    drain = drain_seconds(waiting, concurrency=concurrency, per_second=per_second, mean_seconds=mean)
+    if drain is None:
+        drain = seconds_by_limits(waiting, concurrency=concurrency, per_second=per_second, mean_seconds=mean)
     health, why = _verdict(state, reason, closed_until, polls, waiting, oldest, now)
     return Health(
         name=name,
@@ -284,4 +280,4 @@ def _verdict(
     return "good", "in accord"
 
 
-__all__ = ["STAGES", "Health", "Home", "Poll", "Stage", "Stuck", "connections", "drain_seconds", "home"]
+__all__ = ["STAGES", "Health", "Home", "Poll", "Stage", "Stuck", "connections", "home"]
