@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncssh import generate_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,9 @@ from accord.connect.egress import LOOPBACK, Egress
 from accord.connect.failures import CallFailed, ForeignAddress, NotSent, outcome_of
 from accord.connect.session import Session
 from accord.connectors.salesforce import CONNECTOR as SALESFORCE
+from accord.connectors.timefiles.sftp import SftpServer
 from accord.engine.outcomes import Misconfigured, Rejected
+from accord.errors import UsageError
 from accord.settings import Settings
 from tests.attack.conftest import examples
 
@@ -261,3 +264,15 @@ async def test_the_host_that_salesforce_names_for_its_org_meets_the_same_rule() 
     async with session("https://vendor.example", grant) as it:
         with pytest.raises(ForeignAddress):
             await it.call("GET", "/services/data")
+
+
+@pytest.mark.usefixtures("strict")
+async def test_a_server_of_files_meets_the_same_rule() -> None:
+    async with Listening(OK).open() as server:
+        key = generate_private_key("ssh-ed25519")
+        place = SftpServer.at(f"sftp://firm@localhost:{server.port}/drop", key.export_public_key().decode(),
+                              key.export_private_key().decode())  # fmt: skip
+        with pytest.raises(UsageError, match="ACCORD_PRIVATE_ADDRESSES"):
+            async with place.open():
+                pytest.fail("it was entered")
+    assert server.connections == 0
