@@ -31,7 +31,7 @@ from accord.db.migrate import upgrade
 from accord.db.pool import AWAY, DatabaseUnreachable, Pool, open_pool, transaction
 from accord.db.session import settle
 from accord.engine import budget as budgets
-from accord.engine import eventlog, lease, router
+from accord.engine import claiming, eventlog, lease, router
 from accord.engine.budget import TICK_SECONDS, Budget, tick_all
 from accord.engine.lease import Lease
 from accord.engine.story import Process
@@ -345,6 +345,8 @@ class WorkerProcess:
         )
         async with transaction(house.pool) as db:
             await enter_polls(db, switchboard, self._poll_seconds)
+            for name, version, count in await claiming.left_to_others(db, self._processes):
+                log.warning("stories are left to workers that know them", process=name, version=version, stories=count)
         self.worker = Worker(
             outside.connect,
             self._processes,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from accord.engine import interventions
+from accord.engine import claiming, interventions
 from accord.engine.outcomes import Rejected
 from accord.engine.states import EffectState, ProcessState
 from accord.engine.story import Decide, Now, Read, Require, SleepUntil, Tell, WaitFor, effect, process, together
@@ -420,6 +420,8 @@ async def test_a_story_ends_in_the_version_it_began_in(shop: Workshop) -> None:
     not_begun, last = await shop.start(growing, "c"), await shop.start(second, "d")
     await shop.finished(last)
     assert await shop.one("SELECT state FROM open_process WHERE process_id = %s", not_begun) == ProcessState.READY
+    assert await claiming.left_to_others(shop.db, {"growing": second}) == []
+    assert await claiming.left_to_others(shop.db, {"growing": replace(second, earlier=())}) == [("growing", "1", 1)]
     await shop.work(processes={"growing": second})
     assert await shop.finished(not_begun) == ["first"]
     assert [shop.vendors.times(f"{each}") for each in ("a-first", "b-second", "c-first", "d-second")] == [1] * 4

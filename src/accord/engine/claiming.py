@@ -42,12 +42,22 @@ async def claim(
         "worker": worker_id,
         "limit": limit,
         "names": list(processes),
-        "versions": [f"{name} {each.version}" for name, process in processes.items() for each in process.versions],
+        "versions": _versions(processes),
         "titles": [process.title for process in processes.values()],
         "now": now,
     }
     cursor = await connection.execute(statements.CLAIM_PROCESSES, about, prepare=True)
     return [Claimed(*row) for row in await cursor.fetchall()]
+
+
+def _versions(processes: Mapping[str, Process]) -> list[str]:
+    return [f"{name} {each.version}" for name, process in processes.items() for each in process.versions]
+
+
+async def left_to_others(connection: Connection, processes: Mapping[str, Process]) -> list[tuple[str, str, int]]:
+    """Unfinished stories of processes or versions not known here: name, version, how many."""
+    cursor = await connection.execute(statements.OF_OTHER_VERSIONS, {"versions": _versions(processes)})
+    return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
 
 
 async def load(

@@ -46,6 +46,11 @@ WITH held AS MATERIALIZED (
 )
 SELECT id, name, version, correlation, trigger, begun FROM story ORDER BY id
 """
+# What nobody here could go on with.
+OF_OTHER_VERSIONS = """
+SELECT p.name, p.version, count(*) FROM open_process o JOIN process p ON p.id = o.process_id
+WHERE p.name || ' ' || p.version <> ALL(%(versions)s) GROUP BY 1, 2 ORDER BY 1, 2
+"""
 LOAD_PROCESSES = """
 SELECT p.id, p.name, p.version, p.correlation, p.trigger, true FROM process p JOIN open_process o ON o.process_id = p.id
 WHERE p.id = ANY(%(ids)s) AND o.owner = %(worker)s ORDER BY p.id
