@@ -270,9 +270,11 @@ async def test_a_priority_effect_overtakes_the_backlog_and_others_get_in_line(sh
 
     await shop.until(queued, "a backlog")
     ids.append(await shop.start(prioritised, "urgent", id="urgent", urgency=0))
-    await shop.until(
-        lambda: shop.one("SELECT state > 0 FROM open_process WHERE process_id = %s", ids[-1]), "its intent"
-    )
+
+    async def went_out() -> Any:
+        return any(write.canonical_id == "urgent" for write in shop.vendors.sent)
+
+    await shop.until(went_out, "the urgent one beside the one that hangs: calls get their slots by urgency (budget.py)")
     ids.append(await shop.start(prioritised, "late", id="late", urgency=2))
     await shop.state(ids[-1], 2)
     gate.set()
