@@ -18,6 +18,7 @@ WORDS: Mapping[str, str] = {
     "project.activated": "Engagement active: projects {projects}",
     "milestone.approved": "Milestone approved by {approved_by}",
     "milestone.unapproved": "Approval of the milestone withdrawn",
+    "proposal.approved": "Invoice of work approved by {approved_by}",
     "subscription_period.closed": "Subscription period closed: invoice {number}",
     "invoice.issued": "Invoice {number} issued",
     "invoice.changed": "Invoice {number} is {status}",
