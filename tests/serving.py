@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -25,9 +26,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def state_for(pool: Pool, home: Path, port: int = 8321) -> State:
-    """The state of a server on this database."""
-    return State(pool, Settings(home=home, port=port), open_vault(home), now)
+def state_for(pool: Pool, home: Path, port: int = 8321, **more: Any) -> State:
+    """The state of a server on this database; `more` settings by name."""
+    return State(pool, Settings(home=home, port=port, **more), open_vault(home), now)
 
 
 @asynccontextmanager
@@ -41,12 +42,12 @@ async def client_of(state: State) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @asynccontextmanager
-async def served(pool: Pool, home: Path) -> AsyncIterator[tuple[State, str]]:
+async def served(pool: Pool, home: Path, **more: Any) -> AsyncIterator[tuple[State, str]]:
     """A server on a free port of the loopback, and its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    state, stopping = state_for(pool, home, port), asyncio.Event()
+    state, stopping = state_for(pool, home, port, **more), asyncio.Event()
     running = asyncio.create_task(serve(state, stopping, pages=add_pages))
     try:
         async with httpx2.AsyncClient() as client:

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
         default=None,
         description="Networks that are not public and that connections may go to, such as `10.20.0.0/16,fd12::/48`.",
     )
+    wrong_keys_per_minute: int = Field(
+        default=60, ge=1, description="Wrong keys that one address may try a minute; more where a proxy hides callers."
+    )
 
     @field_validator("private_addresses")
     @classmethod

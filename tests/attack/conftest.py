@@ -61,12 +61,15 @@ def plain_log() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def standing(create_database: Callable[[str], tuple[str, str]], tmp_path_factory: pytest.TempPathFactory,
-             database_server: str) -> Iterator[Standing]:  # fmt: skip
-    """One server for all tests of a file."""
+             database_server: str, request: pytest.FixtureRequest) -> Iterator[Standing]:  # fmt: skip
+    """One server for all tests of a file; the file's `SERVER_SETTINGS` are its settings."""
     name, url = create_database(TEMPLATE)
     ready: Future[Standing] = Future()
     done = threading.Event()
-    thread = threading.Thread(target=_stand, args=(url, tmp_path_factory.mktemp("home"), ready, done), daemon=True)
+    more = getattr(request.module, "SERVER_SETTINGS", {})
+    thread = threading.Thread(
+        target=_stand, args=(url, tmp_path_factory.mktemp("home"), more, ready, done), daemon=True
+    )
     thread.start()
     try:
         yield ready.result(timeout=30)
@@ -77,13 +80,13 @@ def standing(create_database: Callable[[str], tuple[str, str]], tmp_path_factory
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def _stand(url: str, home: Path, ready: Future[Standing], done: threading.Event) -> None:
+def _stand(url: str, home: Path, more: dict[str, Any], ready: Future[Standing], done: threading.Event) -> None:
     async def stand() -> None:
         pool = await open_pool(url, min_size=1, max_size=6, application_name="accord attack")
         try:
             async with transaction(pool) as db:
                 seeded = await seed(db, datetime.now(UTC), alike=60)
-            async with served(pool, home) as (state, address):
+            async with served(pool, home, **more) as (state, address):
                 loop = asyncio.get_running_loop()
                 ready.set_result(
                     Standing(

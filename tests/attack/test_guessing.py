@@ -18,11 +18,13 @@ from accord.api.door import Door, Entrance
 from accord.connect.registry import connector
 from accord.db.pool import Pool, transaction
 from accord.governance import keys
-from accord.governance.attempts import WRONG_PER_MINUTE, Attempts
+from accord.governance.attempts import Attempts
+from accord.settings import Settings
 from tests.attack.conftest import Standing
 
 V1 = "/api/process/v1"
 GUESSES = 10_000
+WRONG_PER_MINUTE = Settings().wrong_keys_per_minute
 GUESS = b"GET /api/process/v1/cases HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer accord_key_%043d\r\n\r\n"
 
 
@@ -153,18 +155,21 @@ def test_the_sign_in_takes_no_more_guesses_than_the_api(standing: Standing) -> N
 def test_attempts_come_back_with_time_and_a_known_key_is_never_stopped() -> None:
     clock = [0.0]
     attempts = Attempts(lambda: clock[0], per_minute=3)
-    attempts.right("known")
+    attempts.right("a", "known", attempts.check("a", "known"))
     for n in range(3):
-        attempts.check("a", f"guess {n}")
-        attempts.wrong("a", f"guess {n}")
+        attempts.wrong("a", f"guess {n}", attempts.check("a", f"guess {n}"))
     refused = [_refuses(attempts, "a", "guess"), _refuses(attempts, "b", "guess"), _refuses(attempts, "a", "known")]
     assert refused == [True, False, False]
-    clock[0] = 20.0
-    assert not _refuses(attempts, "a", "guess")
-    attempts.wrong("a", "known")
-    assert _refuses(attempts, "a", "known"), "a key that was revoked is known no more"
+    clock[0] = 40.0
+    attempts.wrong("a", "known", 0)
+    assert [_refuses(attempts, "a", "known"), _refuses(attempts, "a", "known")] == [False, True], "revoked: known no more"
     clock[0] = 3600.0
     assert not _refuses(attempts, "a", "guess")
+
+
+def test_guesses_that_come_at_once_are_counted_before_they_are_looked_up() -> None:
+    attempts = Attempts(lambda: 0.0, per_minute=3)
+    assert [_refuses(attempts, "a", f"guess {n}") for n in range(5)] == [False, False, False, True, True]
 
 
 def _refuses(attempts: Attempts, address: str, key: str) -> bool:

@@ -56,7 +56,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     )
     app.state.accord = state
     app.state.allowance = Allowance(time.monotonic)
-    app.state.attempts = Attempts(time.monotonic)
+    app.state.attempts = Attempts(time.monotonic, state.settings.wrong_keys_per_minute)
     app.include_router(tier)
     app.include_router(intake)
     _for_machines(app, state)

@@ -42,13 +42,13 @@ async def caller(
         raise NotSignedIn("a key is needed: send `Authorization: Bearer ...`")
     attempts: Attempts = request.app.state.attempts
     address = request.client.host if request.client else ""
-    attempts.check(address, given.credentials)
+    taken = attempts.check(address, given.credentials)
     async with state_of(request).pool.connection() as db:
         principal = await keys.find(db, given.credentials)
     if principal is None:
-        attempts.wrong(address, given.credentials)
+        attempts.wrong(address, given.credentials, taken)
         raise NotSignedIn("the key is not known or was revoked")
-    attempts.right(given.credentials)
+    attempts.right(address, given.credentials, taken)
     allowance: Allowance = request.app.state.allowance
     allowed = allowance.take(principal.id)
     request.state.rate_headers = allowed.headers

@@ -15,7 +15,6 @@ from accord.governance.keys import digest
 
 K = TypeVar("K")
 V = TypeVar("V")
-WRONG_PER_MINUTE = 60
 _ADDRESSES = 10_000  # remembered; who was silent longest is forgotten first
 _KEYS = 10_000
 _TRUSTED_SECONDS = 600.0
@@ -29,31 +28,42 @@ class TooManyAttempts(AccordError):
 
 
 class Attempts:
-    """`clock` gives seconds. Call `check` before a key is looked up, then `right` or `wrong`."""
+    """`clock` gives seconds. Call `check` before a key is looked up, then `right` or `wrong` with what it gave."""
 
-    def __init__(self, clock: Callable[[], float], per_minute: int = WRONG_PER_MINUTE) -> None:
+    def __init__(self, clock: Callable[[], float], per_minute: int) -> None:
         self._clock = clock
         self._per_minute = per_minute
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._right: OrderedDict[bytes, float] = OrderedDict()
 
-    def check(self, address: str, key: str) -> None:
-        """Raises TooManyAttempts when this address has none left and the key was not right lately."""
-        if self._tokens(address) >= 1 or self._right.get(digest(key), float("-inf")) > self._clock() - _TRUSTED_SECONDS:
-            return
-        raise TooManyAttempts("too many wrong keys came from this address; wait a minute and send the right one")
+    def check(self, address: str, key: str) -> int:
+        """How many attempts of this address it took: none for a key that was right lately. Raises TooManyAttempts.
 
-    def wrong(self, address: str, key: str) -> None:
+        Taken before the key is looked up, so that those under way at once count too.
+        """
+        if self._right.get(digest(key), float("-inf")) > self._clock() - _TRUSTED_SECONDS:
+            return 0
+        if self._tokens(address) < 1:
+            raise TooManyAttempts("too many wrong keys came from this address; wait a minute and send the right one")
+        self._add(address, -1)
+        return 1
+
+    def wrong(self, address: str, key: str, taken: int) -> None:
         """One attempt of this address is used up, and the key is right no more."""
         self._right.pop(digest(key), None)
-        self._left[address] = (self._tokens(address) - 1, self._clock())
-        _newest(self._left, address, _ADDRESSES)
+        self._add(address, taken - 1)
 
-    def right(self, key: str) -> None:
-        """This key was right just now."""
+    def right(self, address: str, key: str, taken: int) -> None:
+        """This key was right just now: the address has its attempt back."""
         found = digest(key)
         self._right[found] = self._clock()
         _newest(self._right, found, _KEYS)
+        self._add(address, taken)
+
+    def _add(self, address: str, tokens: int) -> None:
+        if tokens:
+            self._left[address] = (self._tokens(address) + tokens, self._clock())
+            _newest(self._left, address, _ADDRESSES)
 
     def _tokens(self, address: str) -> float:
         left, at = self._left.get(address, (float(self._per_minute), self._clock()))

@@ -59,13 +59,13 @@ async def _tried(
 ) -> Principal | None:
     attempts: Attempts = request.app.state.attempts
     address = request.client.host if request.client else ""
-    attempts.check(address, secret)
+    taken = attempts.check(address, secret)
     async with transaction(state.pool) as db:
         principal = await look(db)
     if principal is None:
-        attempts.wrong(address, secret)
+        attempts.wrong(address, secret, taken)
     else:
-        attempts.right(secret)
+        attempts.right(address, secret, taken)
     return principal
 
 
