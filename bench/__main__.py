@@ -1,40 +1,37 @@
 """`python -m bench`: one table and one JSON file (bench/last.json); ratios in one run, because machines are noisy.
 
-`--only NAME` measures one part; `--quick` takes a tenth of the flows.
+`--only NAME` measures one part; `--quick` takes a tenth of everything; `--minutes N` of sustained load (10). Only a
+whole run is stored, and compared with the one stored before.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from bench import dbos_flow, engine, handwritten, memory, place
-
-LAST = Path(__file__).parent / "last.json"
+from bench import backlog, dbos_flow, engine, memory, place, report, scale, slots, sustained
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="bench", description=__doc__)
     arguments.add_argument("--only", action="append", default=[])
     arguments.add_argument("--quick", action="store_true")
+    arguments.add_argument("--minutes", type=float)
     chosen = arguments.parse_args()
-    scale = 0.1 if chosen.quick else 1.0
     console = Console(stderr=True)
-    found: dict[str, Any] = {"machine": machine()}
     with place.server() as server:
-        for name, measure in parts(server, scale).items():
+        found: dict[str, Any] = {"machine": report.machine(server)}
+        measured = parts(server, 0.1 if chosen.quick else 1.0, chosen.minutes)
+        if unknown := set(chosen.only) - set(measured):
+            arguments.error(f"no such part: {', '.join(unknown)}; there are {', '.join(measured)}")
+        for name, measure in measured.items():
             if chosen.only and name not in chosen.only:
                 continue
             console.print(f"[dim]{name} ...[/dim]")
@@ -42,32 +39,37 @@ def main() -> None:
             started = time.perf_counter()
             found[name] = measure()
             console.print(f"{name}: {found[name]} [dim]{time.perf_counter() - started:.0f} s[/dim]")
-    found["ratios"] = ratios(found)
-    before = json.loads(LAST.read_text()) if LAST.exists() else None
-    show(found, before)
-    if not chosen.only:
-        LAST.write_text(json.dumps(found, indent=2) + "\n")
+    found["machine"]["load_after"] = round(os.getloadavg()[0], 1)
+    found["ratios"] = report.ratios(found)
+    report.show(found, report.last())
+    if not chosen.only and not chosen.quick:
+        report.store(found)
 
 
-def parts(server: str, scale: float) -> dict[str, Callable[[], Any]]:
+def parts(server: str, size: float, minutes: float | None) -> dict[str, Callable[[], Any]]:
     """What is measured, in order: ours beside its references, one after the other."""
-    flows = int(20_000 * scale)
+    flows = int(20_000 * size)
 
     def fresh(name: str, *, migrated: bool = True) -> str:
         return place.database(server, name, migrated=migrated)
 
+    def workers(count: int) -> Callable[[], Any]:
+        return lambda: scale.run(fresh, workers=count, flows=flows)
+
     return {
-        "engine, 1 worker": lambda: engine.run(fresh("e1"), flows=flows, workers=1),
-        "hand-written loop, 1 worker": lambda: handwritten.run(fresh("h1", migrated=False), flows=flows, workers=1),
-        "engine, 2 workers": lambda: engine.run(fresh("e2"), flows=flows * 2, workers=2),
-        "hand-written loop, 2 workers": lambda: handwritten.run(
-            fresh("h2", migrated=False), flows=flows * 2, workers=2
-        ),
-        "DBOS": lambda: dbos_flow.run(fresh("dbos", migrated=False), flows=max(30, int(300 * scale))),
-        "five HTTP calls a flow, 2 workers": lambda: over_http(fresh("http"), int(4_000 * scale)),
-        "one process alone": lambda: engine.latency(fresh("alone"), flows=max(20, int(200 * scale))),
+        "1 worker": workers(1),
+        "2 workers": workers(2),
+        "4 workers": workers(4),
+        "DBOS": lambda: dbos_flow.run(fresh("dbos", migrated=False), flows=max(30, int(300 * size))),
+        "five HTTP calls a flow, 2 workers": lambda: over_http(fresh("http"), int(4_000 * size)),
+        "one process alone": lambda: engine.latency(fresh("alone"), flows=max(20, int(200 * size))),
         "intake": intake,
-        "worker with waiting effects": lambda: memory.run(fresh("memory"), effects=int(100_000 * scale)),
+        "worker with waiting effects": lambda: memory.run(fresh("memory"), effects=int(100_000 * size)),
+        "NetSuite's five slots": lambda: slots.run(
+            fresh("slots"), bulk=int(slots.BULK * size), postings=max(10, int(slots.POSTINGS * size))
+        ),
+        "history": lambda: backlog.run(fresh, flows=flows, levels=tuple(int(each * size) for each in backlog.LEVELS)),
+        "sustained": lambda: sustained.run(fresh, minutes=10 * size if minutes is None else minutes),
         "accord --help": help_seconds,
     }
 
@@ -96,45 +98,6 @@ def help_seconds() -> dict[str, Any]:
         subprocess.run([sys.executable, "-m", "accord.cli", "--help"], stdout=subprocess.DEVNULL, check=True)
         took.append(time.perf_counter() - started)
     return {"seconds": round(sorted(took)[2], 2)}
-
-
-def ratios(found: dict[str, Any]) -> dict[str, float]:
-    """Ours to the references of the same run."""
-
-    def speed(name: str) -> float | None:
-        value = found.get(name, {}).get("flows_per_second")
-        return None if value is None else float(value)
-
-    pairs = {
-        "engine to hand-written loop, 1 worker": (speed("engine, 1 worker"), speed("hand-written loop, 1 worker")),
-        "engine to hand-written loop, 2 workers": (speed("engine, 2 workers"), speed("hand-written loop, 2 workers")),
-        "engine (1 worker) to DBOS": (speed("engine, 1 worker"), speed("DBOS")),
-    }
-    return {name: round(ours / theirs, 2) for name, (ours, theirs) in pairs.items() if ours and theirs}
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "system": platform.platform(terse=True),
-        "load": round(os.getloadavg()[0], 1),
-        "memory_mb": resource.getpagesize() * os.sysconf("SC_PHYS_PAGES") // 2**20,
-    }
-
-
-def show(found: dict[str, Any], before: dict[str, Any] | None) -> None:
-    table = Table(title="Accord bench", title_justify="left")
-    for column in ("what", "figures", "last run"):
-        table.add_column(column)
-    for name, value in found.items():
-        last = (before or {}).get(name)
-        table.add_row(name, _words(value), _words(last) if isinstance(last, dict) else "")
-    Console().print(table)
-
-
-def _words(value: dict[str, Any]) -> str:
-    return "\n".join(f"{name}: {each}" for name, each in value.items())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from accord.db import months
-from bench import engine, handwritten
+from bench import engine, scale
 
 LEVELS = (0, 100_000, 1_000_000)
 EVENTS = 10  # a process
@@ -65,31 +65,34 @@ WHERE indrelid IN ('process'::regclass, 'effect'::regclass)
 SIZE = "SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_stat_user_tables"
 
 
-def run(
-    fresh: Callable[..., str], *, flows: int, rounds: int = 3, levels: tuple[int, ...] = LEVELS
-) -> dict[str, dict[str, Any]]:
-    """By number of finished processes: flows a second with two workers, and as part of the hand-written loop's."""
-    url = fresh("backlog")
-    found: dict[str, dict[str, Any]] = {}
+def run(fresh: Callable[..., str], *, flows: int, rounds: int = 3, levels: tuple[int, ...] = LEVELS) -> dict[str, Any]:
+    """By number of finished processes: two workers, and as part of the hand-written loop beside an empty table."""
+    url = fresh("history")
+    found: list[dict[str, Any]] = []
     there, entered = 0, 0
     for level in levels:
         fill(url, there, level)
         there = level
         measured = []
-        for number in range(rounds):
+        for _ in range(rounds):
             ours = engine.run(url, flows=flows, workers=2, spread=True, first=entered)
-            hand = handwritten.run(fresh(f"beside_{level}_{number}", migrated=False), flows=flows * 2, workers=2)
-            measured.append({**ours, "ratio": round(ours["flows_per_second"] / hand["flows_per_second"], 2)})
+            measured.append(scale.beside(ours, fresh, flows=flows))
             entered += flows
-        middle = sorted(measured, key=lambda each: each["ratio"])[rounds // 2]
-        with psycopg.connect(url) as connection:
-            row = connection.execute(SIZE).fetchone()
-            assert row is not None
-        found[f"{level:,} finished, {level * EVENTS:,} events"] = {**middle, "gb": round(row[0] / 2**30, 1)}
-    first = next(iter(found.values()))["ratio"]
-    for each in found.values():
-        each["to_empty"] = round(each["ratio"] / first, 2)
-    return found
+        found.append({**sorted(measured, key=lambda each: each["ratio"])[rounds // 2], "gb": _gigabytes(url)})
+    empty, middle, last = found[0], found[len(found) // 2], found[-1]
+    return {
+        **{f"{level:,} finished, {level * EVENTS:,} events": each for level, each in zip(levels, found, strict=True)},
+        "middle_to_empty": round(middle["ratio"] / empty["ratio"], 2),
+        "last_to_empty": round(last["ratio"] / empty["ratio"], 2),
+        "last_cost_to_empty": round(empty["cost_ratio"] / last["cost_ratio"], 2),
+    }
+
+
+def _gigabytes(url: str) -> float:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(SIZE).fetchone()
+    assert row is not None
+    return round(float(row[0]) / 2**30, 1)
 
 
 def fill(url: str, first: int, last: int) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
@@ -35,7 +35,7 @@ GROUP BY 1
 
 
 def run(fresh: Callable[..., str], *, minutes: float = 10.0, seconds_to_find: float = 20.0) -> dict[str, Any]:
-    """Each tenth of the time: p50 and p99 from start to end, the largest worker, dead rows; and what the tables weigh."""
+    """Each tenth of the time: how long a flow took, the largest worker, and what the tables weigh."""
     most = maximum(fresh("most"), seconds_to_find)
     url = fresh("sustained")
     rate = PART * most
@@ -92,7 +92,7 @@ class Firm:
         self._url = url
         self.started = 0
 
-    def __enter__(self) -> Firm:
+    def __enter__(self) -> Self:
         self._db = psycopg.connect(self._url, autocommit=True)
         self._children = [engine.child_of(self._url, "null") for _ in range(WORKERS)]
         for child in self._children:
