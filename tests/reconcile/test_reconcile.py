@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from accord.db.pool import Pool, transaction
+from accord.engine.shell import Connection
+from accord.ledger.postings import write
 from accord.ledger.rating import rate_waiting
 from accord.ledger.terms import declare
 from accord.ledger.work import take
@@ -17,6 +19,7 @@ from accord.model.work import WorkEntry, WorkKind, WorkStatus
 from accord.reconcile import matches
 from accord.reconcile.running import attest, breaks, reconcile
 from accord.reconcile.unexplained import by_currency, unexplained
+from accord.records.knowledge import Records
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
 TERMS = BillingTerms("DEA-1", "US", 1, "USD", "CUS-1", rates=(RateRow("R", Money.of("200.00", "USD")),))
@@ -44,6 +47,16 @@ async def damage(pool: Pool, *statements: str) -> None:
         await db.execute("SET LOCAL session_replication_role = replica")
         for statement in statements:
             await db.execute(statement)
+
+
+async def kept_invoice(db: Connection, at: datetime, paid: str = "0.00") -> None:
+    """An invoice of the two entries, as billing told it."""
+    amount = {"amount": "1600.00", "currency": "USD"}
+    body = {
+        "id": "INV-1", "status": "open", "engagement_id": "DEA-1", "legal_entity": "US", "currency": "USD",
+        "net": amount, "gross": amount, "paid": {"amount": paid, "currency": "USD"},
+    }  # fmt: skip
+    await Records(write).keep(db, [("invoice", "INV-1", body, "DEA-1")], at)
 
 
 async def open_amounts(pool: Pool) -> list[tuple[str, Decimal | None]]:
@@ -124,3 +137,44 @@ async def test_a_match_that_is_blind_says_so(worked: Pool) -> None:
     async with transaction(worked) as db:
         (found,) = await reconcile(db, LATER, [blind])
     assert (found.breaks, found.sees, found.agrees) == (0, False, False)
+
+
+async def test_what_changed_a_moment_ago_is_no_break_yet_and_at_rest_all_counts(worked: Pool) -> None:
+    """The invoice is known and its work is not in the ledger: a break, once its minute to settle is over."""
+    at = datetime.now(UTC)
+    async with transaction(worked) as db:
+        await kept_invoice(db, at)
+        (found,) = await reconcile(db, at + timedelta(seconds=30), [matches.LEDGER_TO_BILLING])
+        assert (found.ours, found.theirs, found.breaks, found.sees) == (0, 0, 0, True)
+        (found,) = await reconcile(db, at, [matches.LEDGER_TO_BILLING], at_rest=True)
+        assert (found.theirs, found.breaks) == (1, 1)
+        (found,) = await reconcile(db, at + timedelta(seconds=61), [matches.LEDGER_TO_BILLING])
+        assert (found.theirs, found.breaks) == (1, 1)
+
+
+async def test_a_late_side_makes_no_break_of_the_other(worked: Pool) -> None:
+    """A record told anew is in the ledger with both of its revisions a moment later: neither run calls it a break."""
+    at = datetime.now(UTC)
+    await damage(worked, "UPDATE work_entry SET recorded_at = recorded_at - interval '1 hour'")
+    await damage(worked, "UPDATE billable_item SET recorded_at = recorded_at - interval '1 hour', quantity = 3")
+    async with transaction(worked) as db:
+        (found,) = await reconcile(db, at, [matches.TIME_TO_LEDGER])
+    assert found.breaks == 2
+    await damage(worked, "UPDATE billable_item SET recorded_at = clock_timestamp() WHERE id = 'BIL-2-1'")
+    async with transaction(worked) as db:
+        (found,) = await reconcile(db, at, [matches.TIME_TO_LEDGER])
+        assert [each.key for each in await breaks(db)] == ["WRK-3"]
+    assert found.breaks == 1
+
+
+@pytest.mark.parametrize("outcome", ["collected", "credited"])
+async def test_a_dispute_of_what_was_paid_is_followed_there_and_back(worked: Pool, outcome: str) -> None:
+    at = datetime.now(UTC)
+    async with transaction(worked) as db:
+        await kept_invoice(db, at, paid="1600.00")
+        await db.execute("UPDATE item_part SET disposition = 'draft', document = 'INV-1', line = 1, entry = 'd'")
+        for entry, disposition in (("b", "billed"), ("c", "collected"), ("x", "disputed"), ("s", outcome)):
+            await db.execute("UPDATE item_part SET disposition = %s, entry = %s", (disposition, entry))
+        found = await reconcile(db, at, [matches.LEDGER_TO_BILLING, matches.LEDGER_TO_CASH], at_rest=True)
+    assert [each.breaks for each in found] == [0, 0]
+    assert found[0].matched == 1

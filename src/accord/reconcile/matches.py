@@ -1,6 +1,6 @@
 """Reconciliation as code: what should be equal in two places, said as two queries with key, amount and tolerance.
 
-Each side yields `key, amount, legal_entity, currency, engagement`. A new match is a new row here.
+Each side yields `key, amount, legal_entity, currency, engagement, changed_at`. A new match is a new row here.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Two sides that should agree, key by key. `tolerance` is in the unit of the amount. What is younger than
-    `settles_in_seconds` on either side may still be on its way and is no break yet."""
+    """Two sides that should agree, key by key. `tolerance` is in the unit of the amount. A key that changed on either
+    side less than `settles_in_seconds` ago may still be on its way and is no break yet; `changed_at` is null where a
+    side cannot be the younger one, and `infinity` for what is under way."""
 
     name: str
     says: str
@@ -28,20 +29,19 @@ TIME_TO_LEDGER = Match(
     "Every approved hour, expense and unit of the time systems is in the ledger with the quantity it was told with.",
     ours="""
     SELECT i.source_id AS key, sum(i.quantity) AS amount, min(i.legal_entity) AS legal_entity, min(i.unit) AS currency,
-        min(i.engagement) AS engagement
+        min(i.engagement) AS engagement, max(i.recorded_at) AS changed_at
     FROM billable_item i
-    WHERE i.kind IN ('time', 'expense', 'usage') AND i.recorded_at < %(settled)s GROUP BY 1 HAVING sum(i.quantity) <> 0
+    WHERE i.kind IN ('time', 'expense', 'usage') GROUP BY 1 HAVING sum(i.quantity) <> 0
     """,
     theirs="""
     SELECT w.id, CASE WHEN coalesce((t.body ->> 'minutes_step')::integer, 0) = 0 THEN w.quantity
             ELSE round(ceil(abs(w.quantity) * 60 / (t.body ->> 'minutes_step')::integer)
                 * (t.body ->> 'minutes_step')::integer / 60, 6) * sign(w.quantity) END,
-        w.legal_entity, w.unit, w.engagement
+        w.legal_entity, w.unit, w.engagement, w.recorded_at
     FROM work_entry w
     LEFT JOIN LATERAL (SELECT body FROM billing_terms b WHERE b.engagement = w.engagement
         AND b.legal_entity = w.legal_entity ORDER BY version DESC LIMIT 1) t ON w.kind = 'time'
     WHERE w.current AND w.status = 'approved' AND w.engagement IS NOT NULL AND w.quantity <> 0
-        AND w.recorded_at < %(settled)s
         AND NOT EXISTS (SELECT FROM work_to_rate q WHERE q.entry_id = w.id)
         AND NOT EXISTS (SELECT FROM work_unpriced u WHERE u.entry_id = w.id)
     """,
@@ -54,18 +54,18 @@ LEDGER_TO_BILLING = Match(
     "What the ledger has as billed on an invoice is what the billing platform invoiced, before tax.",
     ours="""
     SELECT p.document AS key, sum(p.amount) AS amount, min(p.legal_entity) AS legal_entity,
-        min(p.currency) AS currency, min(p.engagement) AS engagement
+        min(p.currency) AS currency, min(p.engagement) AS engagement, NULL::timestamptz AS changed_at
     FROM item_part p
     WHERE p.document IS NOT NULL AND p.disposition IN ('billed', 'collected', 'disputed', 'credited')
     GROUP BY 1
     """,
     theirs="""
     SELECT r.id, (r.body -> 'net' ->> 'amount')::numeric, r.body ->> 'legal_entity', r.body ->> 'currency',
-        r.body ->> 'engagement_id'
+        r.body ->> 'engagement_id',
+        CASE WHEN EXISTS (SELECT FROM open_process o WHERE o.subject = r.id) THEN 'infinity' ELSE r.changed_at END
     FROM record r
     WHERE r.kind = 'invoice' AND NOT r.deleted AND r.body ->> 'status' NOT IN ('draft', 'void')
-        AND r.body ->> 'engagement_id' IS NOT NULL AND r.changed_at < %(settled)s
-        AND NOT EXISTS (SELECT FROM open_process o WHERE o.subject = r.id)
+        AND r.body ->> 'engagement_id' IS NOT NULL
     """,
     owner="finance",
     settles_in_seconds=60,
@@ -75,16 +75,16 @@ BILLING_TO_ERP = Match(
     "Every invoice of the billing platform is posted in the ERP with the same gross amount.",
     ours="""
     SELECT r.id AS key, (r.body -> 'gross' ->> 'amount')::numeric AS amount, r.body ->> 'legal_entity' AS legal_entity,
-        r.body ->> 'currency' AS currency, r.body ->> 'engagement_id' AS engagement
+        r.body ->> 'currency' AS currency, r.body ->> 'engagement_id' AS engagement, r.changed_at
     FROM record r
     WHERE r.kind = 'invoice' AND NOT r.deleted AND r.body ->> 'status' NOT IN ('draft', 'void')
-        AND r.body ->> 'engagement_id' IS NOT NULL AND r.changed_at < %(settled)s
+        AND r.body ->> 'engagement_id' IS NOT NULL
     """,
     theirs="""
-    SELECT e.canonical_id, e.amount, e.legal_entity, e.currency, e.correlation
+    SELECT e.canonical_id, e.amount, e.legal_entity, e.currency, e.correlation, e.finished_at
     FROM (
         SELECT DISTINCT ON (f.canonical_id) f.canonical_id, (f.body -> 'gross' ->> 'amount')::numeric AS amount,
-            f.body ->> 'legal_entity' AS legal_entity, f.body ->> 'currency' AS currency, r.correlation
+            f.body ->> 'legal_entity' AS legal_entity, f.body ->> 'currency' AS currency, r.correlation, f.finished_at
         FROM effect f JOIN record r ON r.kind = 'invoice' AND r.id = f.canonical_id
         WHERE f.kind = 'invoice' AND f.verb = 'put' AND f.state = 2
             AND f.connection IN (SELECT name FROM connection WHERE vendor IN ('netsuite', 'dynamics'))
@@ -99,22 +99,25 @@ LEDGER_TO_CASH = Match(
     "What the ledger has as collected of an invoice is the net share of what was paid.",
     ours="""
     SELECT p.document AS key, sum(p.amount) AS amount, min(p.legal_entity) AS legal_entity,
-        min(p.currency) AS currency, min(p.engagement) AS engagement
+        min(p.currency) AS currency, min(p.engagement) AS engagement, NULL::timestamptz AS changed_at
     FROM item_part p WHERE p.document IS NOT NULL AND p.disposition = 'collected' GROUP BY 1
     """,
     theirs="""
     SELECT r.id, round((r.body -> 'net' ->> 'amount')::numeric
             * least(1, (r.body -> 'paid' ->> 'amount')::numeric / (r.body -> 'gross' ->> 'amount')::numeric),
             scale((r.body -> 'net' ->> 'amount')::numeric)) - coalesce(d.amount, 0),
-        r.body ->> 'legal_entity', r.body ->> 'currency', r.body ->> 'engagement_id'
+        r.body ->> 'legal_entity', r.body ->> 'currency', r.body ->> 'engagement_id',
+        CASE WHEN EXISTS (SELECT FROM open_process o WHERE o.subject = r.id) THEN 'infinity' ELSE r.changed_at END
     FROM record r
     LEFT JOIN (
-        SELECT t.document, sum(t.amount) AS amount FROM transfer t
-        WHERE t.out_of = 'collected' AND t.placed_in IN ('disputed', 'credited') GROUP BY 1
+        SELECT t.document, sum(CASE WHEN t.placed_in = 'collected' THEN -t.amount ELSE t.amount END) AS amount
+        FROM transfer t
+        WHERE t.out_of = 'collected' AND t.placed_in IN ('disputed', 'credited')
+            OR t.out_of = 'disputed' AND t.placed_in = 'collected'
+        GROUP BY 1
     ) d ON d.document = r.id
     WHERE r.kind = 'invoice' AND NOT r.deleted AND (r.body -> 'paid' ->> 'amount')::numeric > 0
         AND (r.body -> 'gross' ->> 'amount')::numeric <> 0 AND r.body ->> 'engagement_id' IS NOT NULL
-        AND r.changed_at < %(settled)s
         AND EXISTS (SELECT FROM item_part p WHERE p.document = r.id AND p.disposition = 'collected')
     """,
     owner="finance",

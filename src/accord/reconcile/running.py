@@ -25,18 +25,20 @@ COMPARE = """
 CREATE TEMPORARY TABLE compared ON COMMIT DROP AS
 WITH ours AS MATERIALIZED (
     {ours}
-), theirs (key, amount, legal_entity, currency, engagement) AS MATERIALIZED (
+), theirs (key, amount, legal_entity, currency, engagement, changed_at) AS MATERIALIZED (
     {theirs}
 ), both_sides AS (
     SELECT coalesce(o.key, t.key) AS key, coalesce(o.legal_entity, t.legal_entity) AS legal_entity,
         coalesce(o.currency, t.currency) AS currency, coalesce(o.engagement, t.engagement) AS engagement,
         o.amount AS ours, t.amount AS theirs, o.key IS NOT NULL AS is_ours, t.key IS NOT NULL AS is_theirs,
-        o.currency IS DISTINCT FROM t.currency AND o.key IS NOT NULL AND t.key IS NOT NULL AS other_currency
-    FROM (SELECT * FROM ours UNION ALL SELECT %(canary)s, 1, NULL, NULL, NULL) o
-    FULL JOIN (SELECT * FROM theirs UNION ALL SELECT %(canary)s, 3 + 2 * %(tolerance)s::numeric, NULL, NULL, NULL) t
-        ON t.key = o.key
+        o.currency IS DISTINCT FROM t.currency AND o.key IS NOT NULL AND t.key IS NOT NULL AS other_currency,
+        greatest(o.changed_at, t.changed_at) AS changed_at
+    FROM (SELECT * FROM ours UNION ALL SELECT %(canary)s, 1, NULL, NULL, NULL, NULL) o
+    FULL JOIN (
+        SELECT * FROM theirs UNION ALL SELECT %(canary)s, 3 + 2 * %(tolerance)s::numeric, NULL, NULL, NULL, NULL
+    ) t ON t.key = o.key
 )
-SELECT * FROM both_sides
+SELECT * FROM both_sides WHERE changed_at IS NULL OR changed_at < %(settled)s
 """
 COUNT = """
 SELECT count(*) FILTER (WHERE is_ours), count(*) FILTER (WHERE is_theirs),
@@ -114,18 +116,24 @@ class Break:
     attested_by: str | None
 
 
-async def reconcile(db: Connection, now: datetime, matches: Sequence[Match] = MATCHES) -> list[Reconciled]:
-    """Run matches inside the caller's transaction: one snapshot of both sides each."""
+async def reconcile(
+    db: Connection, now: datetime, matches: Sequence[Match] = MATCHES, *, at_rest: bool = False
+) -> list[Reconciled]:
+    """Run matches inside the caller's transaction: one snapshot of both sides each.
+
+    What changed a moment ago is looked at by the next run; `at_rest` says that nothing is on its way and all counts.
+    """
     await db.execute("SET LOCAL statement_timeout = '600s'")
     await db.execute("SET LOCAL work_mem = '64MB'")
-    return [await _run(db, now, each) for each in matches]
+    return [await _run(db, now, each, at_rest=at_rest) for each in matches]
 
 
-async def _run(db: Connection, now: datetime, match: Match) -> Reconciled:
+async def _run(db: Connection, now: datetime, match: Match, *, at_rest: bool) -> Reconciled:
+    settling = timedelta(seconds=-1 if at_rest else match.settles_in_seconds)  # the clock here may be a little behind
     parameters: dict[str, Any] = {
         "canary": CANARY,
         "tolerance": match.tolerance,
-        "settled": now - timedelta(seconds=match.settles_in_seconds),
+        "settled": now - settling,
         "match": match.name,
         "owner": match.owner,
         "now": now,
