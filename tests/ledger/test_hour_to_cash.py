@@ -280,6 +280,20 @@ async def test_a_line_explains_itself_to_clause_rate_and_source_and_recomputes(p
     assert (split.entry.approver, split.entry.source_key) == ("paul", "3")
 
 
+async def test_a_line_that_was_written_down_comes_to_what_is_left_of_it(pool: Pool) -> None:
+    await agree(pool)
+    await work(pool, entry(2), entry(3))
+    id = await proposal(pool)
+    async with database(pool) as db:
+        await approving.write_down(db, id, Decimal("100.01"), line=1, reason="goodwill", by="carla", at=NOW)
+    await bill(pool, id)
+    async with pool.connection() as db:
+        line = await explain(db, f"{id}/1")
+        assert isinstance(line, LineExplained)
+        assert (line.net, line.agrees) == (Decimal("1499.99"), True)
+        assert [each async for each in disagreements(db)] == []
+
+
 async def test_an_amount_that_is_not_the_price_is_seen(pool: Pool) -> None:
     await agree(pool)
     await work(pool, entry(2))
