@@ -8,11 +8,16 @@ from decimal import Decimal
 from typing import Any
 
 from accord.app import House
+from accord.db.pool import transaction
 from accord.demo.deal import MILESTONES, MONTHLY
+from accord.demo.story import PAYMENTS as PAID
 from accord.demo.story import Told
 from accord.demo.world import World
 from accord.engine import eventlog
+from accord.ledger.explaining import disagreements
 from accord.ledger.postings import Standing, standing
+from accord.reconcile.running import breaks, reconcile
+from accord.reconcile.unexplained import Unexplained, by_currency, standing_by_currency, unexplained
 
 VENDORS = ("salesforce", "netsuite", "stripe")
 ABOUT_THEMSELVES = ("changes", "outbound_messages", "api_usage", "event", "webhook_endpoint")
@@ -33,6 +38,12 @@ WHERE correlation = %(deal)s ORDER BY id
 TWICE = """
 SELECT count(*) FROM (SELECT 1 FROM effect WHERE state = 2 AND correlation = %(deal)s
     GROUP BY connection, kind, canonical_id, verb, version HAVING count(*) > 1 AND version = 'once') twice
+"""
+WORK = """
+SELECT count(*), count(*) FILTER (WHERE status = 'approved'),
+    sum(quantity) FILTER (WHERE status = 'approved' AND kind = 'time'),
+    (SELECT count(*) FROM billable_item i WHERE i.engagement = %(deal)s AND i.kind IN ('time', 'expense'))
+FROM work_entry WHERE current AND engagement = %(deal)s
 """
 UNFINISHED = "SELECT count(*) FROM effect WHERE state IN (0, 1, 3, 4, 7) AND correlation = %(deal)s"
 
@@ -55,6 +66,15 @@ async def summarise(house: House, world: World, told: Told, before: Counts) -> d
         ledger = await standing(db, told.engagement)
         twice = await (await db.execute(TWICE, {"deal": told.engagement})).fetchone()
         unfinished = await (await db.execute(UNFINISHED, {"deal": told.engagement})).fetchone()
+        open_items = [each for each in await unexplained(db) if each.engagement == told.engagement]
+        standing_now = await standing_by_currency(db)
+        wrong_lines = [f"{each.document}/{each.line}" async for each in disagreements(db)]
+        work = await (await db.execute(WORK, {"deal": told.engagement})).fetchone()
+    async with transaction(house.pool) as db:
+        matches = await reconcile(db, house.now(), at_rest=True)
+        # Earlier demonstrations in this database had vendors of their own, which are gone.
+        differing = [each for each in await breaks(db, limit=100_000) if each.engagement == told.engagement]
+    async with house.pool.connection() as db:
         async with db.transaction():
             await eventlog.seal(db)
         async with db.transaction():
@@ -67,6 +87,12 @@ async def summarise(house: House, world: World, told: Told, before: Counts) -> d
         "payments": payments,
         "ledger": [_ledger(each) for each in ledger],
         "cases": [_case(row) for row in cases],
+        "unexplained": {currency: str(amount) for currency, amount in _unexplained(standing_now, open_items).items()},
+        "reconciliation": [
+            {"match": each.match, "equal": each.matched, "breaks": sum(one.match == each.match for one in differing)}
+            for each in matches
+        ],
+        "work": dict(zip(("entries", "approved", "hours", "items"), map(str, work or ()), strict=False)),
     }
     summary["checks"] = {
         "gate listed every problem at once": told.gate_problems >= 3,
@@ -75,9 +101,16 @@ async def summarise(house: House, world: World, told: Told, before: Counts) -> d
         "no effect committed twice": twice is not None and twice[0] == 0,
         "no effect unfinished": unfinished is not None and unfinished[0] == 0,
         "audit chain verifies": not broken,
+        "nothing is unexplained in any currency": not open_items,
+        "every line explains itself and comes to what it says": not wrong_lines,
+        "the systems agree": all(each.sees and each.matched for each in matches) and not differing,
         **_vendor_checks(state, invoices, payments),
     }
     return summary
+
+
+def _unexplained(standing_now: Mapping[str, Decimal], found: Sequence[Unexplained]) -> dict[str, Decimal]:
+    return dict.fromkeys(sorted(standing_now), Decimal(0)) | by_currency(found)
 
 
 def _created(objects: Objects, before: Mapping[str, int]) -> dict[str, int]:
@@ -141,7 +174,7 @@ def _vendor_checks(
         ),
         "ERP holds each invoice once": _count(erp, "invoice") == len(invoices),
         "CRM holds each invoice once": _count(crm, "Invoice__c") == len(invoices),
-        "ERP holds each payment once": _count(erp, "customerPayment") == len(payments) == 2,
+        "ERP holds each payment once": _count(erp, "customerPayment") == len(payments) == PAID,
         "no external id twice": all(_unique(rows) for rows in erp.values()),
     }
 

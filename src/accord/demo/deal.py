@@ -13,13 +13,13 @@ from accord.demo.world import World
 
 @dataclass(slots=True)
 class SoldDeal:
-    """Salesforce ids of the deal; milestones and phases by name."""
+    """Salesforce ids of the deal, milestones by name, and its number for people."""
 
     account: str
     contract: str
     opportunity: str
+    number: str
     milestones: dict[str, str] = field(default_factory=dict)
-    number: str = ""
 
 
 NAME = "Northwind global transformation"
@@ -81,7 +81,7 @@ async def sell(world: World, today: date, run: int) -> SoldDeal:
         Contract_Type__c="mixed",
         Legal_Entity__c="US",
     )
-    deal = SoldDeal(account, contract, opportunity)
+    deal = SoldDeal(account, contract, opportunity, number_of(run))
     phases = {}
     for sequence, (name, entity, country) in enumerate(PHASES, start=1):
         phases[entity] = await world.create(

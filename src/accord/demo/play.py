@@ -7,26 +7,30 @@ import json
 import secrets
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from rich.console import Console
 
 from accord.app import House, open_house, open_switchboard
+from accord.db.pool import transaction
+from accord.demo import timesheets
 from accord.demo.checks import held, summarise
 from accord.demo.children import Child, end, start
 from accord.demo.progress import Stage
 from accord.demo.pushes import subscribe
 from accord.demo.setup import connect_sandbox
-from accord.demo.story import Story
+from accord.demo.story import Places, Story
 from accord.demo.world import World
 from accord.errors import CheckFailed, Unavailable, UsageError
+from accord.governance import keys
 from accord.settings import Settings
 
 START_SECONDS = 60
-STEPS = 11
+STEPS = 14
 
 
 def run(*, once: bool, json_file: Path | None) -> None:
@@ -42,6 +46,7 @@ async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> Non
     # Vendors of its own, so that earlier demonstrations in this database stay as they are.
     seed = secrets.randbelow(2**31)
     async with open_house(settings) as house, processes(house, seed=seed) as sandbox:
+        drop = await timesheets.prepare(house)
         base_url = await start_platform(house, sandbox)
         async with (
             await open_switchboard(house) as switchboard,
@@ -49,7 +54,8 @@ async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> Non
         ):
             before = await held(world)
             with Stage(house.pool, STEPS, console=console) as stage:
-                told = await Story(world, stage, house.now().date()).play()
+                async with portal(house) as tell:
+                    told = await Story(world, stage, house.now().date(), Places(drop, tell)).play()
             summary = await summarise(house, world, told, before)
         summary["seconds"] = round(time.monotonic() - started, 1)
         if json_file is not None:
@@ -63,6 +69,33 @@ async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> Non
         if not once:
             console.print(f"\nLook at it: {base_url}\n(Ctrl-C ends it)", soft_wrap=True)
             await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def portal(house: House) -> AsyncIterator[Callable[[str, Sequence[Mapping[str, Any]]], Awaitable[None]]]:
+    """Tells work by a push, as a portal with a key of its own does; the key is revoked with the block."""
+    async with transaction(house.pool) as db:
+        key = await keys.create_key(db, "expense portal", ["operate"], [], house.now())
+        principal = await keys.find(db, key)
+    base_url = f"http://{house.settings.host}:{house.settings.port}"
+
+    async def tell(source: str, entries: Sequence[Mapping[str, Any]]) -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        url = f"{base_url}/api/system/v1/work/{source}"
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(url, json={"entries": entries}, headers=headers) as answer,
+        ):
+            told = await answer.text()
+            if answer.status != 200 or json.loads(told)["problems"]:
+                raise CheckFailed(f"{source} was answered {answer.status}: {told[:500]}")
+
+    try:
+        yield tell
+    finally:
+        if principal is not None:
+            async with transaction(house.pool) as db:
+                await keys.revoke(db, principal.id, "demo", house.now())
 
 
 _children: list[Child] = []
@@ -118,8 +151,6 @@ async def sign_in_address(house: House, base_url: str) -> str:
 
 
 async def _answers(base_url: str) -> None:
-    import aiohttp
-
     async with aiohttp.ClientSession() as http:
         for _ in range(START_SECONDS * 10):
             try:

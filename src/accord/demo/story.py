@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from accord.demo import timesheets
 from accord.demo.deal import MONTHLY, NAME, SoldDeal, correct, sell
 from accord.demo.progress import Stage
 from accord.demo.world import World
+from accord.ledger import approving
+from accord.ledger.proposing import propose
 from accord.model.identity import canonical_id
 
 CASES = """
@@ -19,9 +24,11 @@ WHERE state = 'open' AND correlation = %(deal)s
 RUNS = "SELECT count(*) FROM record WHERE kind = 'deal' AND body ->> 'number' LIKE 'NW-2026-%%'"
 FACTS = "SELECT count(*) FROM event WHERE type = %(type)s AND correlation = %(deal)s"
 INVOICES = "SELECT count(*) FROM record WHERE kind = 'invoice_posting' AND correlation = %(deal)s"
+# Stories of the deal that are not at their end, writes that have no outcome, and payments that are not applied.
 OPEN_WORK = """
-SELECT count(*) FROM open_process o JOIN process p ON p.id = o.process_id
-WHERE o.state IN (0, 1) AND p.correlation = %(deal)s
+SELECT (SELECT count(*) FROM open_process o JOIN process p ON p.id = o.process_id WHERE p.correlation = %(deal)s),
+    (SELECT count(*) FROM effect WHERE state IN (0, 1, 3, 4, 7) AND correlation = %(deal)s),
+    (SELECT count(*) FROM record WHERE kind = 'payment_application' AND correlation = %(deal)s)
 """
 INVOICE_OF = """
 SELECT body ->> 'status', body -> 'paid' ->> 'amount', body ->> 'billing_ref', (body ->> 'disputed')::boolean
@@ -37,6 +44,22 @@ HELD = """
 SELECT (SELECT (body ->> 'on_hold')::boolean FROM effect WHERE kind = 'receivable_hold' AND canonical_id = %(invoice)s
         AND state = 2 ORDER BY generation DESC LIMIT 1)
 """
+CUSTOMER = "SELECT body ->> 'customer_id' FROM record WHERE kind = 'engagement' AND id = %(deal)s"
+# Entries that are current; approved ones without an item; and those that nobody has looked at.
+WORK = """
+SELECT count(*), count(*) FILTER (WHERE w.status = 'approved' AND NOT EXISTS (
+        SELECT FROM billable_item i WHERE i.source_id = w.id)),
+    (SELECT count(*) FROM work_to_rate q WHERE q.engagement = %(deal)s)
+FROM work_entry w WHERE w.current AND w.engagement = %(deal)s
+"""
+CORRECTED = """
+SELECT count(*) FILTER (WHERE w.revision = 2),
+    (SELECT count(*) FROM billable_item r WHERE r.engagement = %(deal)s AND r.reverses IS NOT NULL),
+    (SELECT count(*) FROM work_to_rate q WHERE q.engagement = %(deal)s)
+FROM work_entry w WHERE w.current AND w.engagement = %(deal)s
+"""
+PAYMENTS = 3  # one in full and one in part for milestones, one for work
+PROPOSED = "SELECT id, legal_entity FROM proposal WHERE engagement = %(deal)s AND status = 'draft' ORDER BY id"
 MILESTONE = """
 SELECT body -> 'amount' ->> 'amount', body ->> 'planned_on' FROM record
 WHERE kind = 'scheduled_milestone' AND id = %(id)s
@@ -52,13 +75,23 @@ class Told:
     gate_problems: int = 0
     cases_seen: list[dict[str, Any]] = field(default_factory=list)
     milestones: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where work comes in: the folder of the drop, and how a portal tells (source, entries)."""
+
+    drop: Path
+    tell: Callable[[str, Sequence[Mapping[str, Any]]], Awaitable[None]]
 
 
 class Story:
     """Plays the acts in order."""
 
-    def __init__(self, world: World, stage: Stage, today: date) -> None:
+    def __init__(self, world: World, stage: Stage, today: date, places: Places) -> None:
         self._world = world
+        self._places = places
         self._stage = stage
         self._today = today
         self.told = Told()
@@ -79,6 +112,9 @@ class Story:
         await step(
             "The opportunity is re-opened after activation: a question, answered, and it goes on", self._reopen()
         )
+        await step("Three months of time and expenses come in, and get their price", self._work())
+        await step("The time system corrects a month: one longer, one recalled, one gone", self._corrections())
+        await step("Finance proposes, writes down, approves with four eyes: work is invoiced", self._bill_work())
         await step("Everything comes to rest", self._rest())
         return self.told
 
@@ -179,8 +215,45 @@ class Story:
         await self._world.change("Opportunity", self._deal.opportunity, StageName="Closed Won")
         await self._until("won again, started once", FACTS, lambda row: row[0] == 2, type="deal.won")
 
+    async def _work(self) -> None:
+        """Files in the drop and a push of expenses; every row must be in the ledger or behind its reason."""
+        number, months = self._deal.number, timesheets.months_before(self._today)
+        row = await self._stage.one(CUSTOMER, deal=self.told.engagement)
+        await timesheets.agree(self._stage.pool, self.told.engagement, str(row[0]), number)
+        for month in months:
+            rows = timesheets.rows_of(month, number)
+            timesheets.drop(self._places.drop, f"{number}-{month.name}.csv", rows)
+            await self._places.tell(timesheets.PORTAL, timesheets.expenses(month, number))
+            self.told.rows += len(rows) + 4
+        await self._until("every row is there", WORK, lambda row: row == (self.told.rows, 0, 0))
+
+    async def _corrections(self) -> None:
+        number, months = self._deal.number, timesheets.months_before(self._today)
+        name = f"{number}-{months[0].name}.csv"
+        again = timesheets.corrected(timesheets.rows_of(months[0], number))
+        timesheets.drop(self._places.drop, f"{number}-{months[0].name}-correction.csv", again, replaces=name)
+        await self._until("the corrections are taken", CORRECTED, lambda row: row == (3, 3, 0))
+
+    async def _bill_work(self) -> None:
+        before = await self._stage.one(INVOICES, deal=self.told.engagement)
+        at, deal = datetime.now(UTC), self.told.engagement
+        up_to = timesheets.months_before(self._today)[1].last
+        async with self._stage.pool.connection() as db, db.transaction():
+            await propose(db, up_to, at=at, engagement=deal)
+            rows = await (await db.execute(PROPOSED, {"deal": deal})).fetchall()
+            for proposal, entity in rows:
+                if entity == "US":
+                    amount, reason = Decimal("250.00"), "agreed with the customer"
+                    await approving.write_down(db, proposal, amount, line=1, reason=reason, by="Fatima Finance", at=at)
+            for proposal, _ in rows:
+                await approving.approve(db, proposal, by="Carla Controller", at=at)
+        await self._invoices(before[0] + len(rows))
+        german = next(proposal for proposal, entity in rows if entity == "DE")
+        await self._pay(german)
+        await self._until("the work in Germany is paid", INVOICE_OF, lambda row: row[0] == "paid", invoice=german)
+
     async def _rest(self) -> None:
-        await self._until("nothing is under way", OPEN_WORK, lambda row: row[0] == 0)
+        await self._until("nothing is under way", OPEN_WORK, lambda row: row == (0, 0, PAYMENTS))
 
     async def _answer(self, case: int, option: str) -> None:
         from accord.workbench import cases
