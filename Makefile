@@ -5,7 +5,7 @@ ARGS ?=
 # Two workers, because two cores are what the tests are held to; more machines may say more.
 TEST_WORKERS ?= 2
 
-.PHONY: venv chromium test lint types contracts check format demo bench faults simulate lock clean
+.PHONY: venv chromium test lint types contracts check format demo bench faults simulate attack audit lock clean
 
 venv:
 	@scripts/venv.sh
@@ -45,6 +45,15 @@ faults: venv
 # A thousand seeds of a simulated firm, with crashes and faults; `make simulate ARGS="--seeds 50 --deals 8"`.
 simulate: venv
 	@.venv/bin/accord simulate $(or $(ARGS),--seeds 1000 --deals 8 --days 60)
+
+# The attacks with many more examples than every change is tested with; a number of another size by EXAMPLES.
+attack: EXAMPLES ?= 2000
+attack: venv
+	ACCORD_TEST_ATTACK_EXAMPLES=$(EXAMPLES) $(PY) -m pytest tests/attack -n $(TEST_WORKERS) $(ARGS)
+
+# Advisories against the pinned packages; says so plainly when no source of them can be reached.
+audit: venv
+	@scripts/audit.sh
 
 lock:
 	scripts/lock.sh $(ARGS)
