@@ -25,8 +25,8 @@ from accord.governance.state import State
 from accord.settings import Settings
 from tests.attack.conftest import Standing, examples
 
-# One of the checks sends a wrong key with each request, all from this address: what is asked here is what a wrong key is
-# answered, not how many are heard (test_guessing.py).
+# One of the checks sends a wrong key with each request, all from this address: what is asked here is what a wrong key
+# is answered, not how many are heard (test_guessing.py).
 SERVER_SETTINGS = {"wrong_keys_per_minute": 1_000_000}
 CHECKS = [
     not_a_server_error,

