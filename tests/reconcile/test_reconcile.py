@@ -167,14 +167,24 @@ async def test_a_late_side_makes_no_break_of_the_other(worked: Pool) -> None:
     assert found.breaks == 1
 
 
-@pytest.mark.parametrize("outcome", ["collected", "credited"])
-async def test_a_dispute_of_what_was_paid_is_followed_there_and_back(worked: Pool, outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("moves", "broken"),
+    [
+        (("billed", "collected"), 0),
+        (("billed", "collected", "disputed"), 0),
+        (("billed", "collected", "disputed", "collected"), 0),
+        (("billed", "collected", "disputed", "credited"), 0),
+        (("billed", "disputed", "collected"), 0),  # paid while it was disputed
+        (("billed",), 1),  # paid, and the ledger has no cash
+    ],
+)
+async def test_cash_is_followed_through_disputes(worked: Pool, moves: tuple[str, ...], broken: int) -> None:
     at = datetime.now(UTC)
     async with transaction(worked) as db:
         await kept_invoice(db, at, paid="1600.00")
         await db.execute("UPDATE item_part SET disposition = 'draft', document = 'INV-1', line = 1, entry = 'd'")
-        for entry, disposition in (("b", "billed"), ("c", "collected"), ("x", "disputed"), ("s", outcome)):
-            await db.execute("UPDATE item_part SET disposition = %s, entry = %s", (disposition, entry))
+        for disposition in moves:
+            await db.execute("UPDATE item_part SET disposition = %s, entry = entry || %s", (disposition, disposition))
         found = await reconcile(db, at, [matches.LEDGER_TO_BILLING, matches.LEDGER_TO_CASH], at_rest=True)
-    assert [each.breaks for each in found] == [0, 0]
+    assert [each.breaks for each in found] == [0, broken]
     assert found[0].matched == 1

@@ -102,23 +102,27 @@ LEDGER_TO_CASH = Match(
         min(p.currency) AS currency, min(p.engagement) AS engagement, NULL::timestamptz AS changed_at
     FROM item_part p WHERE p.document IS NOT NULL AND p.disposition = 'collected' GROUP BY 1
     """,
+    # Of what is disputed or credited nobody can say whether it is the paid part: that much may be missing, no more.
     theirs="""
-    SELECT r.id, round((r.body -> 'net' ->> 'amount')::numeric
-            * least(1, (r.body -> 'paid' ->> 'amount')::numeric / (r.body -> 'gross' ->> 'amount')::numeric),
-            scale((r.body -> 'net' ->> 'amount')::numeric)) - coalesce(d.amount, 0),
-        r.body ->> 'legal_entity', r.body ->> 'currency', r.body ->> 'engagement_id',
-        CASE WHEN EXISTS (SELECT FROM open_process o WHERE o.subject = r.id) THEN 'infinity' ELSE r.changed_at END
-    FROM record r
-    LEFT JOIN (
-        SELECT t.document, sum(CASE WHEN t.placed_in = 'collected' THEN -t.amount ELSE t.amount END) AS amount
-        FROM transfer t
-        WHERE t.out_of = 'collected' AND t.placed_in IN ('disputed', 'credited')
-            OR t.out_of = 'disputed' AND t.placed_in = 'collected'
-        GROUP BY 1
-    ) d ON d.document = r.id
-    WHERE r.kind = 'invoice' AND NOT r.deleted AND (r.body -> 'paid' ->> 'amount')::numeric > 0
-        AND (r.body -> 'gross' ->> 'amount')::numeric <> 0 AND r.body ->> 'engagement_id' IS NOT NULL
-        AND EXISTS (SELECT FROM item_part p WHERE p.document = r.id AND p.disposition = 'collected')
+    SELECT c.id, greatest(least(l.collected, c.share), c.share - l.in_question), c.legal_entity, c.currency,
+        c.engagement, CASE WHEN EXISTS (SELECT FROM open_process o WHERE o.subject = c.id) THEN 'infinity'
+            ELSE c.changed_at END
+    FROM (
+        SELECT r.id, round((r.body -> 'net' ->> 'amount')::numeric
+                * least(1, (r.body -> 'paid' ->> 'amount')::numeric / (r.body -> 'gross' ->> 'amount')::numeric),
+                scale((r.body -> 'net' ->> 'amount')::numeric)) AS share,
+            r.body ->> 'legal_entity' AS legal_entity, r.body ->> 'currency' AS currency,
+            r.body ->> 'engagement_id' AS engagement, r.changed_at
+        FROM record r
+        WHERE r.kind = 'invoice' AND NOT r.deleted AND (r.body -> 'paid' ->> 'amount')::numeric > 0
+            AND (r.body -> 'gross' ->> 'amount')::numeric <> 0 AND r.body ->> 'engagement_id' IS NOT NULL
+    ) c
+    JOIN (
+        SELECT p.document, coalesce(sum(p.amount) FILTER (WHERE p.disposition = 'collected'), 0) AS collected,
+            coalesce(sum(p.amount) FILTER (WHERE p.disposition IN ('disputed', 'credited')), 0) AS in_question
+        FROM item_part p WHERE p.document IS NOT NULL GROUP BY 1
+    ) l ON l.document = c.id
+    WHERE greatest(l.collected, c.share - l.in_question) > 0
     """,
     owner="finance",
     settles_in_seconds=60,
