@@ -41,6 +41,7 @@ from accord.ledger import postings
 from accord.ledger.approving import note_issued
 from accord.ledger.rating import rate_waiting
 from accord.processes import PROCESSES
+from accord.reconcile.late import decide_late
 from accord.records.knowledge import Records
 from accord.settings import Settings
 
@@ -416,7 +417,7 @@ class WorkerProcess:
                         await asyncio.wait_for(self._facts.wait(), self._cadence.routing)
 
     async def _rate(self) -> None:
-        """Give approved work its price as it comes in, and note which proposals have become invoices."""
+        """Give approved work its price as it comes in; note which proposals have become invoices and what came late."""
         while not self._stopping.is_set():
             self._work.clear()
             report = await rate_waiting(self._house.pool, self._house.now())
@@ -424,6 +425,7 @@ class WorkerProcess:
                 log.info("work rated", rated=report.rated, reversed=report.reversed, problems=report.problems)
             async with transaction(self._house.pool) as db:
                 await note_issued(db)
+                await decide_late(db, self._house.now())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._work.wait(), self._cadence.rating)
 

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 
 from accord.api import models, problems
 from accord.api.allowance import Allowance
+from accord.api.closing import tier as closing_tier
 from accord.api.door import Door, Entrances
 from accord.api.edge import Edge
 from accord.api.process_tier import tier
@@ -58,6 +59,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.state.allowance = Allowance(time.monotonic)
     app.state.attempts = Attempts(time.monotonic, state.settings.wrong_keys_per_minute)
     app.include_router(tier)
+    app.include_router(closing_tier)
     app.include_router(intake)
     _for_machines(app, state)
     problems.explain(app)

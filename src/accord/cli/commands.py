@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from accord.cli import closing_commands
+
 app = typer.Typer(
     name="accord",
     no_args_is_help=True,
@@ -35,6 +37,7 @@ app.add_typer(key_app, name="key", rich_help_panel="Set up")
 app.add_typer(terms_app, name="terms", rich_help_panel="Set up")
 app.add_typer(proposals_app, name="proposals", rich_help_panel="Look and act")
 app.add_typer(cases_app, name="cases", rich_help_panel="Look and act")
+app.add_typer(closing_commands.app, name="close", rich_help_panel="Look and act")
 app.add_typer(import_app, name="import", rich_help_panel="Run")
 
 Connection = Annotated[str, typer.Argument(help="Name of the connection; `accord connect list` shows them.")]

@@ -37,6 +37,8 @@ SHAPES: Mapping[str, tuple[str, str]] = {
     "sending": ("◐", "calm"),
     "activating": ("◐", "calm"),
     "draft": ("○", "calm"),
+    "closing": ("◐", "warn"),
+    "closed": ("●", "good"),
     "scheduled": ("○", "calm"),
     "unknown": ("◆", "warn"),
     "undoing": ("◆", "warn"),
