@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,7 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.tree import Tree
 
-from accord.app import House, open_house
+from accord.app import House
+from accord.cli.house import with_house
 from accord.cli.printing import as_json as print_json
 from accord.cli.printing import as_table
 from accord.db.pool import transaction
@@ -27,20 +26,11 @@ from accord.model.plain import NotReadable, from_plain
 from accord.model.terms import BillingTerms
 from accord.reconcile.running import Break, Reconciled, breaks, reconcile
 from accord.reconcile.unexplained import Unexplained, by_currency, standing_by_currency, unexplained
-from accord.settings import Settings
 
 OPEN_PROPOSALS = """
 SELECT p.id, p.status, p.engagement, p.legal_entity, p.period_to, p.lines, p.net, p.currency, coalesce(p.changed_by, '')
 FROM proposal p WHERE p.status IN ('draft', 'held', 'approved') ORDER BY p.net DESC, p.id LIMIT %(limit)s
 """
-
-
-def _with_house(work: Callable[[House], Awaitable[Any]]) -> Any:
-    async def run() -> Any:
-        async with open_house(Settings()) as house:
-            return await work(house)
-
-    return asyncio.run(run())
 
 
 def run_declare(file: Path, by: str) -> None:
@@ -55,7 +45,7 @@ def run_declare(file: Path, by: str) -> None:
         async with transaction(house.pool) as db:
             return await declare(db, terms, by=by)
 
-    written = _with_house(work)
+    written = with_house(work)
     rows = [(key[0], key[1], version) for key, version in written.items()]
     as_table("Terms declared", ("engagement", "legal entity", "version"), rows, right=("version",))
 
@@ -76,7 +66,7 @@ def run_propose(to: date, by: str, engagement: str | None, *, as_json: bool) -> 
             total.parts += some.parts
         return total
 
-    found = _with_house(work)
+    found = with_house(work)
     if as_json:
         print_json(asdict(found))
     else:
@@ -91,7 +81,7 @@ def run_proposals(limit: int, *, as_json: bool) -> None:
             return await (await db.execute(OPEN_PROPOSALS, {"limit": limit})).fetchall()
 
     columns = ("id", "status", "engagement", "entity", "up to", "lines", "net", "currency", "changed by")
-    rows = _with_house(work)
+    rows = with_house(work)
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
@@ -105,7 +95,7 @@ def run_approve(id: str, by: str) -> None:
         async with transaction(house.pool) as db:
             return await approving.approve(db, id, by=by, at=datetime.now(UTC))
 
-    found = _with_house(work)
+    found = with_house(work)
     Console().print(f"approved: {found.net}, {len(found.lines)} lines; the invoice is on its way")
 
 
@@ -116,7 +106,7 @@ def run_explain(name: str, *, as_json: bool) -> None:
         async with house.pool.connection() as db:
             return await explain(db, name)
 
-    found = _with_house(work)
+    found = with_house(work)
     if as_json:
         print_json({**asdict(found), "agrees": found.agrees})
         return
@@ -166,7 +156,7 @@ def run_reconcile(*, as_json: bool, limit: int) -> None:
         async with house.pool.connection() as db:
             return found, standing, results, await breaks(db, limit=limit)
 
-    found, standing, results, open_breaks = _with_house(work)
+    found, standing, results, open_breaks = with_house(work)
     sums = {currency: Decimal(0) for currency in standing} | by_currency(found)
     if as_json:
         print_json(
