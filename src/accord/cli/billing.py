@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.tree import Tree
 
 from accord.app import House
-from accord.cli.housework import with_house
+from accord.cli.house import with_house
 from accord.cli.printing import as_json as print_json
 from accord.cli.printing import as_table
 from accord.db.pool import transaction

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from accord.app import House
-from accord.cli.housework import with_house
+from accord.cli.house import with_house
 from accord.cli.printing import as_json as print_json
 from accord.cli.printing import as_table
 from accord.db.pool import transaction

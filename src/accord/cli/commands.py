@@ -31,10 +31,12 @@ cases_app = typer.Typer(no_args_is_help=True, help="Cases: what a person has to 
 import_app = typer.Typer(no_args_is_help=True, help="Bring data in from files.")
 key_app = typer.Typer(no_args_is_help=True, help="API keys.")
 terms_app = typer.Typer(no_args_is_help=True, help="Billing terms: rates, caps, retainers, by engagement and version.")
+people_app = typer.Typer(no_args_is_help=True, help="People: hours, managers, absence.")
 proposals_app = typer.Typer(no_args_is_help=True, help="Invoice proposals: approved work on its way to an invoice.")
 app.add_typer(connect_app, name="connect", rich_help_panel="Set up")
 app.add_typer(key_app, name="key", rich_help_panel="Set up")
 app.add_typer(terms_app, name="terms", rich_help_panel="Set up")
+app.add_typer(people_app, name="people", rich_help_panel="Set up")
 app.add_typer(proposals_app, name="proposals", rich_help_panel="Look and act")
 app.add_typer(cases_app, name="cases", rich_help_panel="Look and act")
 app.add_typer(closing_commands.app, name="close", rich_help_panel="Look and act")
@@ -403,6 +405,28 @@ def terms_declare(
     from accord.cli.billing import run_declare
 
     run_declare(file, by)
+
+
+@people_app.command("declare")
+def people_declare(
+    file: Annotated[Path, typer.Argument(help="JSON: people, time_off, calendars, holidays.", dir_okay=False)], by: Who
+) -> None:
+    """Declare people with their hours, manager and cost, their absence and holidays. The same changes nothing."""
+    from accord.cli.people import run_declare
+
+    run_declare(file, by)
+
+
+@app.command("missing-time", rich_help_panel="Look and act")
+def missing_time(
+    weeks: Annotated[int, typer.Option(min=1, max=53, help="So many weeks that are over.")] = 4,
+    manager: Annotated[str | None, typer.Option(help="Only people of this manager, one by one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who has not submitted time or has none approved, by manager, with the value at stake."""
+    from accord.cli.people import run_missing_time
+
+    run_missing_time(weeks, manager, as_json=as_json)
 
 
 @proposals_app.command("make")

@@ -1,0 +1,87 @@
+"""The hours people are there for, and the hours they told: common tables for statements about people, set-based.
+
+`span` is one or more ranges of days, given as `starts` and `ends`; `entities` limits people to legal entities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+# Days are counted once for each calendar, pattern of workdays and range, not for each person: there are few of those.
+AVAILABLE = """
+span AS (
+    SELECT * FROM unnest(%(starts)s::date[], %(ends)s::date[]) AS s (starts_on, ends_on)
+), part AS (
+    SELECT e.*, s.starts_on, e.hours_per_week / cardinality(e.workdays) AS per_day,
+        greatest(e.valid_from, s.starts_on) AS lo, least(e.ends_on, s.ends_on) AS hi
+    FROM employment e JOIN span s ON e.valid_from <= s.ends_on AND (e.ends_on IS NULL OR e.ends_on >= s.starts_on)
+    WHERE %(entities)s::text[] IS NULL OR e.legal_entity = ANY(%(entities)s)
+), workday AS (
+    SELECT p.calendar, p.workdays, p.lo, p.hi, d::date AS day, h.day IS NOT NULL AS closed
+    FROM (SELECT DISTINCT calendar, workdays, lo, hi FROM part) p
+    CROSS JOIN LATERAL generate_series(p.lo, p.hi, interval '1 day') d
+    LEFT JOIN holiday h ON h.calendar = p.calendar AND h.day = d::date
+    WHERE extract(isodow FROM d)::integer = ANY(p.workdays)
+), counted AS (
+    SELECT calendar, workdays, lo, hi, count(*) AS days, count(*) FILTER (WHERE closed) AS closed
+    FROM workday GROUP BY 1, 2, 3, 4
+), off AS (
+    SELECT p.worker, p.starts_on, sum(least(coalesce(t.hours, p.per_day), p.per_day)) AS hours
+    FROM part p JOIN time_off t ON t.worker = p.worker AND t.day BETWEEN p.lo AND p.hi
+    JOIN workday w ON (w.calendar, w.workdays, w.lo, w.hi, w.day) = (p.calendar, p.workdays, p.lo, p.hi, t.day)
+        AND NOT w.closed
+    GROUP BY 1, 2
+), available AS (
+    SELECT p.worker, p.starts_on, round(sum(p.per_day * c.days), 2) AS contractual,
+        round(sum(p.per_day * c.closed), 2) AS holidays, round(coalesce(max(o.hours), 0), 2) AS time_off,
+        round(sum(p.per_day * (c.days - c.closed)) - coalesce(max(o.hours), 0), 2) AS hours
+    FROM part p
+    JOIN counted c ON (c.calendar, c.workdays, c.lo, c.hi) = (p.calendar, p.workdays, p.lo, p.hi)
+    LEFT JOIN off o ON o.worker = p.worker AND o.starts_on = p.starts_on
+    GROUP BY 1, 2
+), person AS (
+    SELECT DISTINCT ON (worker) worker, name, manager, practice, role, legal_entity FROM part
+    ORDER BY worker, valid_from DESC
+)"""
+# The terms in force say which tasks nobody pays for; who told an entry may say so too.
+FREE_TASKS = """
+free_task AS (
+    SELECT t.engagement, t.legal_entity, f.task
+    FROM (SELECT DISTINCT ON (engagement, legal_entity) engagement, legal_entity, body FROM billing_terms
+          ORDER BY engagement, legal_entity, version DESC) t
+    CROSS JOIN LATERAL jsonb_array_elements_text(t.body -> 'non_billable_tasks') AS f (task)
+)"""
+IS_BILLABLE = """w.billable AND w.engagement IS NOT NULL AND NOT EXISTS (SELECT FROM free_task f
+    WHERE f.engagement = w.engagement AND f.legal_entity = w.legal_entity AND f.task = w.task)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Weeks:
+    """Whole weeks from Monday to Sunday."""
+
+    first_day: date
+    last_day: date
+
+    @classmethod
+    def until(cls, today: date, weeks: int) -> Weeks:
+        """The last `weeks` weeks that are over."""
+        monday = today - timedelta(days=today.weekday())
+        return cls(monday - timedelta(weeks=weeks), monday - timedelta(days=1))
+
+    @property
+    def mondays(self) -> list[date]:
+        count = ((self.last_day - self.first_day).days + 1) // 7
+        return [self.first_day + timedelta(weeks=nth) for nth in range(count)]
+
+    def parameters(self, entities: Sequence[str] | None) -> dict[str, Any]:
+        """What the statements about single weeks take."""
+        return {
+            "starts": self.mondays,
+            "ends": [each + timedelta(days=6) for each in self.mondays],
+            "first_day": self.first_day,
+            "last_day": self.last_day,
+            "entities": None if entities is None else list(entities),
+        }
