@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from accord.db import keyset
 from accord.engine.shell import Connection
 from accord.errors import Conflict, NotFound, UsageError
 from accord.governance import audit
-from accord.reconcile.matches import MATCHES
+from accord.reconcile.matches import MATCHES, Match
 from accord.reconcile.running import ATTEST
 
+NEVER = (None, 0, 0, 0, False)
 # Upper ends in days; the last range is open. A break of today is in the first.
 AGES = (("under 1 day", 1), ("1-7 days", 8), ("8-30 days", 31), ("over 30 days", None))
 
@@ -119,13 +121,12 @@ async def board(db: Connection, now: datetime, entities: Sequence[str] | None = 
     ).fetchall():
         by_age = tuple(ages.count(index) for index in range(len(AGES)))
         found.setdefault(match, []).append(BreakSum(currency, count, amount, oldest, attested, by_age))
-    return [
-        MatchLine(
-            each.name, each.says, each.owner, *runs.get(each.name, (None, 0, 0, 0, False)),
-            tuple(found.get(each.name, ())),
-        )
-        for each in MATCHES
-    ]  # fmt: skip
+    return [_line(each, runs.get(each.name, NEVER), tuple(found.get(each.name, ()))) for each in MATCHES]
+
+
+def _line(match: Match, run: Sequence[Any], sums: tuple[BreakSum, ...]) -> MatchLine:
+    ran_at, ours, theirs, matched, sees = run
+    return MatchLine(match.name, match.says, match.owner, ran_at, ours, theirs, matched, sees, sums)
 
 
 async def breaks(
