@@ -41,6 +41,7 @@ from accord.ledger import postings
 from accord.ledger.approving import note_issued
 from accord.ledger.rating import rate_waiting
 from accord.processes import PROCESSES
+from accord.reconcile import checking
 from accord.reconcile.late import decide_late
 from accord.records.knowledge import Records
 from accord.settings import Settings
@@ -140,6 +141,7 @@ class Cadence:
     housekeeping: float = 0.5
     sealing: float = 10.0
     promises: float = 300.0
+    unexplained: float = 300.0
     months: float = 3600.0
 
 
@@ -367,6 +369,7 @@ class WorkerProcess:
             self._steady("pushes", lambda: translation.run(self._stopping, every.pushes)),
             self._steady("routing", self._route),
             self._steady("rating", self._rate),
+            self._steady("unexplained", self._look_for_the_unexplained),
             self._steady("listening", lambda: self._listen(translation)),
             self._steady("take-over", lambda: lease.watch(outside.connect, self._stopping.is_set, every.take_over)),
             self._steady("budgets", lambda: self._share_budgets(switchboard)),
@@ -428,6 +431,21 @@ class WorkerProcess:
                 await decide_late(db, self._house.now())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._work.wait(), self._cadence.rating)
+
+    async def _look_for_the_unexplained(self) -> None:
+        """Compare sources and ledger now and then: at most a twentieth of the time, however long it takes."""
+        rest = self._cadence.unexplained / 60  # a page says what is unexplained soon after the first worker runs
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), rest)
+                return
+            began = self._outside.monotonic()
+            try:
+                async with transaction(self._house.pool) as db:
+                    await checking.check(db, self._house.now())
+            except psycopg.errors.QueryCanceled:
+                log.warning("what is unexplained could not be looked at in time; the page shows the check before")
+            rest = max(self._cadence.unexplained, 19 * (self._outside.monotonic() - began))
 
     async def _listen(self, translation: Translation) -> None:
         """Wake the loops when there is something for them; polling is the net."""

@@ -20,6 +20,7 @@ from accord.ledger.proposing import propose
 from accord.ledger.rating import RatingReport, rate_waiting
 from accord.ledger.terms import declare
 from accord.ledger.work import take
+from accord.ledger.writing_down import preview
 from accord.model.money import Money
 from accord.model.terms import BillingTerms, Cap, CapLevel, RateRow
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
@@ -191,6 +192,66 @@ async def test_no_more_is_written_down_than_is_there(pool: Pool) -> None:
     with pytest.raises(UsageError, match="between 0 and 800"):
         async with database(pool) as db:
             await approving.write_down(db, id, Decimal("800.01"), line=1, reason="x", by="a", at=NOW)
+
+
+async def test_nobody_who_changed_an_amount_approves_it_whoever_changed_it_last(pool: Pool) -> None:
+    await agree(pool)
+    await work(pool, entry(2), entry(3, worker="ben"), entry(4, worker="cleo"))
+    id = await proposal(pool)
+    async with database(pool) as db:
+        await approving.write_down(db, id, Decimal(10), line=1, reason="goodwill", by="fatima", at=NOW)
+        await approving.set_aside(db, id, 2, reason="unclear", by="gus", at=NOW)
+        await approving.hold(db, id, reason="ask the customer", by="hana")
+        await approving.write_down(db, id, Decimal(5), line=1, reason="goodwill", by="ivo", at=NOW)
+    assert await rows(pool, "SELECT status, reason, changers FROM proposal") == [
+        ("held", "ask the customer", ["fatima", "gus", "ivo"])
+    ]
+    async with database(pool) as db:
+        await approving.release(db, id, by="hana")
+    for changer in ("fatima", "gus", "ivo"):
+        with pytest.raises(Conflict, match="somebody else"):
+            async with database(pool) as db:
+                await approving.approve(db, id, by=changer, at=NOW)
+    async with database(pool) as db:
+        await approving.approve(db, id, by="hana", at=NOW)
+    assert await rows(pool, "SELECT work_approved_at::date FROM proposal") == [(date(2026, 11, 4),)]
+
+
+async def test_a_proposal_that_is_written_off_whole_is_withdrawn(pool: Pool) -> None:
+    await agree(pool)
+    await work(pool, entry(2))
+    id = await proposal(pool)
+    async with database(pool) as db:
+        await approving.write_down(db, id, Decimal(800), line=None, reason="goodwill", by="fatima", at=NOW)
+    assert await rows(pool, "SELECT status, net, lines FROM proposal") == [("withdrawn", Decimal(0), 0)]
+    assert await lies(pool) == {"written_off": "800.00"}
+
+
+async def test_a_write_down_takes_nothing_from_another_draft_of_the_same_item(pool: Pool) -> None:
+    """A cap split the item; raised, it left the rest for a second proposal."""
+    await agree(pool, replace(TERMS, caps=(CAP,)))
+    await work(pool, entry(2), entry(3))
+    first = await proposal(pool)
+    async with database(pool) as db:
+        await db.execute(
+            "UPDATE item_part SET disposition = 'wip', entry = 'cap raised', cause = 't' WHERE disposition = 'over_cap'"
+        )
+        await propose(db, END, at=NOW)
+    second = (await rows(pool, f"SELECT id FROM proposal WHERE id <> '{first}'"))[0][0]
+    async with database(pool) as db:
+        before = await preview(db, second, Decimal("100.01"), line=1, by="fatima")
+        await approving.write_down(db, second, Decimal("100.01"), line=1, reason="goodwill", by="fatima", at=NOW)
+    assert (before.lines, str(before.after)) == ({1: (Decimal("600.00"), Decimal("499.99"))}, "499.99 USD")
+    assert await rows(pool, "SELECT id, net FROM proposal ORDER BY net") == [
+        (second, Decimal("499.99")), (first, Decimal("1000.00"))
+    ]  # fmt: skip
+    assert await lies(pool) == {"draft": "1499.99", "written_off": "100.01"}
+    async with pool.connection() as db:
+        line = await explain(db, f"{second}/1")
+        assert [each async for each in disagreements(db)] == []
+    assert isinstance(line, LineExplained)
+    assert (line.net, line.agrees) == (Decimal("499.99"), True)
+    assert await rows(pool, "SELECT sum(quantity) FROM item_part") == [(Decimal(8),)]
 
 
 async def test_edge_02_a_correction_after_invoicing_lessens_the_next_invoice(pool: Pool) -> None:

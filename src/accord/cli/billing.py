@@ -24,6 +24,7 @@ from accord.ledger.proposing import Proposed, propose_some
 from accord.ledger.terms import declare
 from accord.model.plain import NotReadable, from_plain
 from accord.model.terms import BillingTerms
+from accord.reconcile.checking import check
 from accord.reconcile.running import Break, Reconciled, breaks, reconcile
 from accord.reconcile.unexplained import Unexplained, by_currency, standing_by_currency, unexplained
 
@@ -149,7 +150,9 @@ def run_reconcile(*, as_json: bool, limit: int) -> None:
     async def work(house: House) -> tuple[list[Unexplained], dict[str, Decimal], list[Reconciled], list[Break]]:
         async with transaction(house.pool) as db:
             await db.execute("SET LOCAL statement_timeout = '600s'")
-            found = await unexplained(db, limit)
+            # Kept for the pages, unless a worker is at it just now.
+            kept = await check(db, house.now())
+            found = await unexplained(db, limit) if kept is None else kept
             standing = await standing_by_currency(db)
         async with transaction(house.pool) as db:
             results = await reconcile(db, datetime.now(UTC))

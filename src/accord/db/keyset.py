@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from accord.errors import UsageError
@@ -46,3 +47,22 @@ def moment(text: str) -> datetime:
     if at is None or at.tzinfo is None:
         raise CursorNotUnderstood("the cursor is not one this list gave; start again without it")
     return at
+
+
+def number(text: str) -> Decimal:
+    """A finite number out of a cursor. Raises CursorNotUnderstood."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite() or not -30 < found.adjusted() < 30:
+        raise CursorNotUnderstood("the cursor is not one this list gave; start again without it")
+    return found
+
+
+def day(text: str) -> date:
+    """A day out of a cursor. Raises CursorNotUnderstood."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise CursorNotUnderstood("the cursor is not one this list gave; start again without it") from error

@@ -11,23 +11,23 @@ from decimal import Decimal
 from typing import Any
 
 from accord.engine import eventlog
-from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.engine.turning import fact_row
 from accord.errors import Conflict, NotFound, UsageError
 from accord.governance import audit
 from accord.ledger import terms as declared
-from accord.ledger.postings import MOVE, write
+from accord.ledger.postings import write
 from accord.ledger.proposing import recount
+from accord.ledger.writing_down import PARTS_HELD_FAST, shares, write_off
 from accord.model.billing import InvoiceProposal, ProposedLine
 from accord.model.events import PROPOSAL_APPROVED, Fact
-from accord.model.money import Money, allocate
+from accord.model.money import Money
 from accord.model.plain import to_plain
 from accord.records.knowledge import Records
 
 LOCK = """
 SELECT id, engagement, legal_entity, currency, customer, period_from, period_to, status, net, version, proposed_by,
-    changed_by
+    changers
 FROM proposal WHERE id = %(id)s FOR UPDATE
 """
 LINES = """
@@ -35,19 +35,24 @@ SELECT l.line, l.text, l.net, l.quantity, l.kind, l.rate, l.worked_from, l.worke
 WHERE l.proposal_id = %(id)s ORDER BY l.line
 """
 CHANGE = """
-UPDATE proposal SET status = %(status)s, reason = %(reason)s, changed_by = coalesce(%(changed_by)s, changed_by),
-    approved_by = %(approved_by)s, approved_at = %(approved_at)s, version = version + 1
+UPDATE proposal SET status = %(status)s, reason = %(reason)s, version = version + 1 WHERE id = %(id)s
+"""
+# Everybody who changes an amount is kept: a second change must not let the first one's author approve.
+CHANGED_BY = """
+UPDATE proposal SET changed_by = %(by)s,
+    changers = CASE WHEN %(by)s = ANY (changers) THEN changers ELSE changers || %(by)s::text END
+WHERE id = %(id)s
+"""
+APPROVE = """
+UPDATE proposal SET status = 'approved', approved_by = %(by)s, approved_at = %(at)s, version = version + 1,
+    work_approved_at = (SELECT max(i.approved_at) FROM item_part p JOIN billable_item i ON i.id = p.item_id
+        WHERE p.document = %(id)s AND p.disposition = 'draft')
 WHERE id = %(id)s
 """
 BACK_TO_WIP = """
 UPDATE item_part SET disposition = %(into)s, document = NULL, line = NULL,
     entry = %(entry)s || ' ' || part, cause = %(cause)s, reference = %(by)s, posted_at = %(at)s
 WHERE document = %(id)s AND disposition = 'draft' AND (%(line)s::integer IS NULL OR line = %(line)s)
-"""
-PARTS = """
-SELECT p.item_id, p.part, p.amount FROM item_part p
-WHERE p.document = %(id)s AND p.disposition = 'draft' AND (%(line)s::integer IS NULL OR p.line = %(line)s)
-ORDER BY p.line, p.item_id, p.part FOR UPDATE
 """
 # Sent again after an issue: the ids of a proposal's invoice stay, so nothing can be issued twice.
 ISSUED = """
@@ -62,7 +67,7 @@ class _Proposal:
     def __init__(self, row: Sequence[Any]) -> None:
         (
             self.id, self.engagement, self.entity, self.currency, self.customer, self.period_from, self.period_to,
-            self.status, self.net, self.version, self.proposed_by, self.changed_by,
+            self.status, self.net, self.version, self.proposed_by, self.changers,
         ) = row  # fmt: skip
 
 
@@ -101,30 +106,13 @@ async def write_down(
     Whoever writes down cannot approve the same proposal. Raises UsageError for an amount the line does not have.
     """
     found = await _locked(db, id, ("draft", "held"), version)
-    parts = await (await db.execute(PARTS, {"id": id, "line": line})).fetchall()
-    there = sum((part[2] for part in parts), Decimal(0))
-    if not Decimal(0) < amount <= there:
-        raise UsageError(f"between 0 and {there} {found.currency} can be written off here; {amount} was asked for")
-    positive = [part for part in parts if part[2] > 0]
-    shares = allocate(Money.of(amount, found.currency), [part[2] for part in positive])
-    moves = [
-        {
-            "entry": f"write down {id} {found.version} {part}",
-            "item_id": item,
-            "out_of": ["draft"],
-            "placed_in": "written_off",
-            "amount": str(share.amount),
-            "reference": by,
-            "cause": _reason(reason),
-            "posted_at": at.isoformat(),
-        }
-        for (item, part, _), share in zip(positive, shares, strict=True)
-        if share
-    ]
-    await db.execute(MOVE, {"rows": as_json(moves)})
+    why = _reason(reason)
+    parts = await (await db.execute(PARTS_HELD_FAST, {"id": id, "line": line})).fetchall()
+    spread = shares(amount, found.currency, parts)
+    await write_off(db, spread, entry=f"write down {id} {found.version}", reason=why, by=by, at=at)
     await recount(db, [id])
     detail = {"amount": str(amount), "currency": found.currency, "line": line, "reason": reason}
-    await _change(db, found, found.status, by, "proposal written down", detail=detail)
+    await _note_change(db, found, by, "proposal written down", detail)
 
 
 async def set_aside(
@@ -137,7 +125,7 @@ async def set_aside(
         raise NotFound(f"proposal {id} has no line {line}")
     await recount(db, [id])
     detail = {"line": line, "reason": reason}
-    await _change(db, found, None, by, "line set aside", detail=detail)
+    await _note_change(db, found, by, "line set aside", detail)
 
 
 async def approve(db: Connection, id: str, *, by: str, at: datetime, version: int | None = None) -> InvoiceProposal:
@@ -146,7 +134,7 @@ async def approve(db: Connection, id: str, *, by: str, at: datetime, version: in
     The one who approves has neither proposed it nor changed its amount. Raises NotFound, Conflict.
     """
     found = await _locked(db, id, ("draft",), version)
-    if by in (found.proposed_by, found.changed_by):
+    if by in (found.proposed_by, *found.changers):
         raise Conflict(f"{by} has changed this proposal; somebody else must approve it")
     terms = (await declared.latest(db, [(found.engagement, found.entity)]))[found.engagement, found.entity]
     rows = await (await db.execute(LINES, {"id": id})).fetchall()
@@ -173,7 +161,8 @@ async def approve(db: Connection, id: str, *, by: str, at: datetime, version: in
     payload = {"approved_by": by, "lines": len(rows), "money": to_plain(proposal.net)}
     fact = Fact(PROPOSAL_APPROVED, id, at.isoformat(), by, payload, correlation=found.engagement)
     await eventlog.append(db, [fact_row(fact, found.engagement, None)])
-    await _change(db, found, "approved", None, "proposal approved", approved_by=by, approved_at=at, actor=by)
+    await db.execute(APPROVE, {"id": id, "by": by, "at": at})
+    await audit.write(db, by, "proposal approved", id, {"before": found.status, "after": "approved"})
     return proposal
 
 
@@ -207,33 +196,16 @@ async def _leave(
 
 
 async def _change(
-    db: Connection,
-    found: _Proposal,
-    status: str | None,
-    changed_by: str | None,
-    action: str,
-    *,
-    reason: str | None = None,
-    approved_by: str | None = None,
-    approved_at: datetime | None = None,
-    actor: str | None = None,
-    detail: dict[str, Any] | None = None,
+    db: Connection, found: _Proposal, status: str, by: str, action: str, *, reason: str | None = None
 ) -> None:
-    if status is not None:
-        await db.execute(
-            CHANGE,
-            {
-                "id": found.id,
-                "status": status,
-                "reason": reason,
-                # Holding changes no amount, so it keeps nobody from approving.
-                "changed_by": changed_by if action in ("proposal written down", "line set aside") else None,
-                "approved_by": approved_by,
-                "approved_at": approved_at,
-            },
-        )
-    told = {"before": found.status, "after": status or found.status, "reason": reason, **(detail or {})}
-    await audit.write(db, actor or changed_by or "accord", action, found.id, told)
+    await db.execute(CHANGE, {"id": found.id, "status": status, "reason": reason})
+    await audit.write(db, by, action, found.id, {"before": found.status, "after": status, "reason": reason})
+
+
+async def _note_change(db: Connection, found: _Proposal, by: str, action: str, detail: dict[str, Any]) -> None:
+    """The amount is another now; its state is what the recount made of it."""
+    await db.execute(CHANGED_BY, {"id": found.id, "by": by})
+    await audit.write(db, by, action, found.id, {"before": found.status, **detail})
 
 
 def _reason(text: str) -> str:

@@ -32,7 +32,7 @@ from accord.simulation.vendors import Vendors
 BEAT_SECONDS = 0.5
 CADENCE = Cadence(
     routing=3.0, rating=30.0, polls=3.0, pushes=3.0, take_over=1.5, budgets=3.0, housekeeping=6.0, sealing=30.0,
-    months=1e12, promises=1e12,
+    months=1e12, promises=1e12, unexplained=1e12,
 )  # fmt: skip
 PACE = Pace(claim=100, in_memory=200, poll_seconds=2.0, timers_seconds=2.0, collect_seconds=1e9)
 POLL_EVERY_SECONDS = 15.0

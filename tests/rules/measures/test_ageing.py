@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.model.money import CurrenciesDiffer, Money, total
-from accord.rules.measures.ageing import OpenAmount, receivables_ageing, wip_ageing
+from accord.rules.measures.ageing import OpenAmount, month_ranges, receivables_ageing, wip_ageing
 
 TODAY = date(2026, 11, 24)
 
@@ -69,3 +69,16 @@ def test_another_currency_is_refused() -> None:
         receivables_ageing([aged(1)], TODAY, "EUR")
     with pytest.raises(CurrenciesDiffer):
         receivables_ageing([], TODAY, "EUR", unapplied=usd(1))
+
+
+@pytest.mark.parametrize("as_of", [date(2026, 11, 28), date(2026, 3, 1), date(2024, 2, 29), date(2026, 1, 31)])
+def test_every_month_is_in_the_one_bucket_that_the_age_of_its_last_day_says(as_of: date) -> None:
+    ranges = month_ranges(as_of)
+    assert [each.label for each in ranges] == [each.label for each in wip_ageing([], as_of, "EUR").buckets]
+    for back in range(-2, 16):
+        year, month = divmod(as_of.year * 12 + as_of.month - 1 - back, 12)
+        first = date(year, month + 1, 1)
+        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        aged = wip_ageing([OpenAmount(Money.of(1, "EUR"), last)], as_of, "EUR")
+        [expected] = [each.label for each in aged.buckets if each.count]
+        assert [each.label for each in ranges if first in each] == [expected]

@@ -38,6 +38,7 @@ def test_every_measure_of_the_list_is_there() -> None:
         "utilization",
         "wip",
         "wip_days",
+        "work_to_cash",
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from accord.model.money import Money
 from accord.rules.measures.definition import Definition, Unit
@@ -31,6 +31,16 @@ WORK_IN_PROGRESS = Definition(
     "unbilled value by days since the worked date: 0-30, 31-60, 61-90, 91-120, over 120",
     ("unbilled", "as_of"),
     Unit.MONEY,
+)
+
+WORK_BY_MONTH = Definition(
+    "ageing",
+    "wip_by_month",
+    1,
+    "unbilled value by days since the last day of the month it was worked in: 0-30, 31-60, 61-90, 91-120, over 120",
+    ("unbilled", "as_of"),
+    Unit.MONEY,
+    "Work is at least as old as its bucket says. Added up by month, so that it is read at once however much there is.",
 )
 
 
@@ -84,6 +94,34 @@ def receivables_ageing(
 def wip_ageing(unbilled: Iterable[OpenAmount], as_of: date, currency: str) -> Ageing:
     """Work of today is in the first bucket, and so is work dated ahead. Raises CurrenciesDiffer."""
     return Ageing(WORK_IN_PROGRESS, as_of, _filled(unbilled, as_of, currency, _ranges(0)), Money.zero(currency))
+
+
+@dataclass(frozen=True, slots=True)
+class MonthRange:
+    """The months of work that are in one bucket: `first` None has no beginning, `last` None no end (work dated ahead).
+    Both are first days of months; a range without any month has a `first` after its `last`."""
+
+    label: str
+    first: date | None
+    last: date | None
+
+    def __contains__(self, month: date) -> bool:
+        return (self.first is None or month >= self.first) and (self.last is None or month <= self.last)
+
+
+def month_ranges(as_of: date) -> tuple[MonthRange, ...]:
+    """The buckets of WORK_BY_MONTH on a day, the youngest first. Every month is in exactly one of them."""
+    found: list[MonthRange] = []
+    last: date | None = None
+    for label, _, edge in _ranges(0):
+        if edge is None:
+            found.append(MonthRange(label, None, last))
+            break
+        # The oldest month that ended no more than `edge` days ago is the one that holds the day `edge` days ago.
+        first = (as_of - timedelta(days=edge)).replace(day=1)
+        found.append(MonthRange(label, first, last))
+        last = (first - timedelta(days=1)).replace(day=1)
+    return tuple(found)
 
 
 Range = tuple[str, int | None, int | None]

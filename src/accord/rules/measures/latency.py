@@ -83,6 +83,26 @@ invoice_latency_from_period_end = latency(
 invoice_latency_from_work = latency(
     "invoice_latency", "t(invoice issued) − t(work) of its earliest line", prefix="from_work_"
 )
+# The way of work to cash, step by step; each begins where the one before it ended.
+work_to_approval = latency(
+    "work_to_cash",
+    "t(last approval of its work) − t(earliest work), from the beginning of that day",
+    prefix="approval_",
+)
+approval_to_draft = latency(
+    "work_to_cash", "t(invoice proposed) − t(last approval of its work)", prefix="draft_",
+    note="Negative where work was approved after the proposal was made.",
+)  # fmt: skip
+draft_to_approved = latency("work_to_cash", "t(proposal approved) − t(invoice proposed)", prefix="approved_")
+approved_to_issued = latency(
+    "work_to_cash", "t(invoice issued) − t(proposal approved)", prefix="issued_",
+    note="Milestones and periods have no proposal: from the approval of the work.",
+)  # fmt: skip
+issued_to_posted = latency("work_to_cash", "t(invoice posted in the ERP) − t(invoice issued)", prefix="posted_")
+posted_to_paid = latency("work_to_cash", "t(paid in full) − t(invoice posted in the ERP)", prefix="paid_")
+work_to_cash = latency(
+    "work_to_cash", "t(paid in full) − t(earliest work), from the beginning of that day", prefix="whole_"
+)
 dispute_cycle = latency("dispute_cycle", "t(dispute resolved) − t(dispute opened)")
 
 

@@ -1,0 +1,228 @@
+"""Receivables: what customers owe by age, and how long it takes them; from the invoices' amounts and dates alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from accord.db import keyset
+from accord.engine.shell import Connection
+from accord.errors import UsageError
+from accord.model.money import Money
+from accord.rules.measures.definition import Reading
+from accord.rules.measures.receivables import (
+    MonthOfSales,
+    average_days_delinquent,
+    best_possible_dso,
+    dso_count_back,
+    dso_simple,
+)
+
+ZERO = Decimal(0)
+MONTHS_BACK = 12  # count-back looks no further: what is older is said to be
+PERIOD_MONTHS = 3  # the period of the simple method, the current month to date included
+# The ranges of `ageing.receivables` with the first day of each in days after the due date.
+AGES: Mapping[str, tuple[int | None, int | None]] = {
+    "current": (None, 0),
+    "1-30": (1, 30),
+    "31-60": (31, 60),
+    "61-90": (61, 90),
+    "91-120": (91, 120),
+    "over 120": (121, None),
+}
+
+OPEN = """
+SELECT r.currency, width_bucket(%(as_of)s - coalesce(r.due_on, %(as_of)s), ARRAY[1, 31, 61, 91, 121]), count(*),
+    sum(r.gross - r.paid), coalesce(sum(r.gross - r.paid) FILTER (WHERE r.disputed), 0)
+FROM receivable r
+WHERE r.status = 'open' AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
+GROUP BY 1, 2
+"""
+SALES = """
+SELECT r.currency, date_trunc('month', r.issued_on)::date, sum(r.gross) FROM receivable r
+WHERE r.issued_on >= %(since)s AND r.issued_on <= %(as_of)s AND r.status IN ('open', 'paid', 'uncollectible')
+    AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
+GROUP BY 1, 2
+"""
+ROWS = """
+SELECT r.invoice_id, r.number, r.engagement, d.body ->> 'name', c.body ->> 'legal_name', r.legal_entity, r.currency,
+    r.issued_on, r.due_on, r.gross, r.paid, r.disputed
+FROM receivable r
+LEFT JOIN record d ON d.kind = 'deal' AND d.id = r.engagement
+LEFT JOIN record c ON c.kind = 'customer' AND c.id = r.customer
+WHERE r.status = 'open' AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
+    AND (%(currency)s::text IS NULL OR r.currency = %(currency)s)
+    AND (%(latest)s::date IS NULL OR coalesce(r.due_on, %(as_of)s) <= %(latest)s)
+    AND (%(earliest)s::date IS NULL OR coalesce(r.due_on, %(as_of)s) >= %(earliest)s)
+    AND (NOT %(disputed)s OR r.disputed)
+    AND (%(after)s::date IS NULL OR (coalesce(r.due_on, 'infinity'), r.invoice_id) > (%(after)s, %(after_id)s))
+ORDER BY coalesce(r.due_on, 'infinity'), r.invoice_id LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DueBucket:
+    """Open invoices of one range of days past due."""
+
+    label: str
+    amount: Decimal
+    disputed: Decimal
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receivables:
+    """What is owed in one currency, the youngest first. `readings` are DSO in two methods, the best possible one and
+    the days customers are late; `sales` the credit sales of `days` days since `since` that they stand on."""
+
+    currency: str
+    buckets: tuple[DueBucket, ...]
+    sales: Money
+    since: date
+    days: int
+    readings: tuple[Reading, ...]
+
+    @property
+    def open(self) -> Money:
+        return Money(sum((each.amount for each in self.buckets), ZERO), self.currency)
+
+    @property
+    def overdue(self) -> Money:
+        return Money(sum((each.amount for each in self.buckets[1:]), ZERO), self.currency)
+
+    @property
+    def count(self) -> int:
+        return sum(each.count for each in self.buckets)
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRow:
+    """One open invoice; `open` is what is not paid of it."""
+
+    invoice_id: str
+    number: str | None
+    engagement: str | None
+    engagement_name: str | None
+    customer: str | None
+    legal_entity: str
+    issued_on: date | None
+    due_on: date | None
+    gross: Money
+    paid: Money
+    open: Money
+    disputed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePage:
+    """A page of invoices and the cursor of the next one."""
+
+    rows: tuple[InvoiceRow, ...]
+    next: str | None
+
+
+async def receivables(db: Connection, as_of: date, entities: Sequence[str] | None = None) -> list[Receivables]:
+    """Receivables in each currency that has any, or had sales lately."""
+    firsts = _firsts(as_of)
+    about = {"as_of": as_of, "since": firsts[-1], "entities": None if entities is None else list(entities)}
+    owed: dict[str, dict[int, tuple[int, Decimal, Decimal]]] = {}
+    for currency, index, *rest in await (await db.execute(OPEN, about)).fetchall():
+        owed.setdefault(currency, {})[index] = (rest[0], rest[1], rest[2])
+    sold: dict[str, dict[date, Decimal]] = {}
+    for currency, month, amount in await (await db.execute(SALES, about)).fetchall():
+        sold.setdefault(currency, {})[month] = amount
+    return [
+        _of(currency, owed.get(currency, {}), sold.get(currency, {}), firsts, as_of)
+        for currency in sorted({*owed, *sold})
+    ]
+
+
+async def open_invoices(
+    db: Connection,
+    as_of: date,
+    *,
+    currency: str | None = None,
+    age: str = "",
+    only_disputed: bool = False,
+    entities: Sequence[str] | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> InvoicePage:
+    """The open invoices behind a sum, the longest due first. Raises UsageError, CursorNotUnderstood."""
+    if age and age not in AGES:
+        raise UsageError(f"the age is one of {', '.join(AGES)}; {age!r} was asked for")
+    youngest, oldest = AGES[age] if age else (None, None)
+    after, id = (None, None) if cursor is None else keyset.decode(cursor, str, str)
+    about = {
+        "as_of": as_of,
+        "currency": currency,
+        "latest": None if youngest is None else as_of - timedelta(days=youngest),
+        "earliest": None if oldest is None else as_of - timedelta(days=oldest),
+        "disputed": only_disputed,
+        "entities": None if entities is None else list(entities),
+        "after": None if after is None else "infinity" if after == "infinity" else keyset.day(after),
+        "after_id": id,
+        "limit": limit + 1,
+    }
+    found = await (await db.execute(ROWS, about)).fetchall()
+    rows = tuple(
+        InvoiceRow(
+            invoice_id=row[0],
+            number=row[1],
+            engagement=row[2],
+            engagement_name=row[3],
+            customer=row[4],
+            legal_entity=row[5],
+            issued_on=row[7],
+            due_on=row[8],
+            gross=Money(row[9], row[6]),
+            paid=Money(row[10], row[6]),
+            open=Money(row[9] - row[10], row[6]),
+            disputed=row[11],
+        )
+        for row in found[:limit]
+    )
+    if len(found) <= limit:
+        return InvoicePage(rows, None)
+    end = rows[-1]
+    return InvoicePage(
+        rows, keyset.encode("infinity" if end.due_on is None else end.due_on.isoformat(), end.invoice_id)
+    )
+
+
+def _firsts(as_of: date) -> list[date]:
+    """The first days of the current month and of those before it, the latest first."""
+    whole = as_of.year * 12 + as_of.month - 1
+    return [date((whole - n) // 12, (whole - n) % 12 + 1, 1) for n in range(MONTHS_BACK + 1)]
+
+
+def _of(
+    currency: str,
+    owed: Mapping[int, tuple[int, Decimal, Decimal]],
+    sold: Mapping[date, Decimal],
+    firsts: Sequence[date],
+    as_of: date,
+) -> Receivables:
+    buckets = tuple(
+        DueBucket(label, owed[index][1], owed[index][2], owed[index][0]) if index in owed
+        else DueBucket(label, ZERO, ZERO, 0)
+        for index, label in enumerate(AGES)
+    )  # fmt: skip
+    months = [
+        MonthOfSales(Money(sold.get(first, ZERO), currency), (end - first).days)
+        for first, end in zip(firsts, [as_of + timedelta(days=1), *firsts], strict=False)
+    ]
+    since = firsts[PERIOD_MONTHS - 1]
+    days = (as_of - since).days + 1
+    sales = Money(sum((each.sales.amount for each in months[:PERIOD_MONTHS]), ZERO), currency)
+    whole = Money(sum((each.amount for each in buckets), ZERO), currency)
+    current = Money(buckets[0].amount, currency)
+    readings = (
+        dso_simple(whole, sales, days),
+        dso_count_back(whole, months),
+        best_possible_dso(current, sales, days),
+        average_days_delinquent(whole, current, sales, days),
+    )
+    return Receivables(currency, buckets, sales, since, days, readings)
