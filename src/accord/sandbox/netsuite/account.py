@@ -58,9 +58,13 @@ class Account:
         return row
 
     def named(self, name: str, internal_id: str) -> str:
-        """The refName of a record."""
-        row = self.tables[name].get(internal_id)
-        return "" if row is None else str(row.get(TYPES[name].title) or row.get("companyName") or internal_id)
+        """The refName of a record, of that type or of another one that shares its ids."""
+        family = TYPES[name].family
+        for kind in (TYPES[name], *(each for each in TYPES.values() if family and each.family == family)):
+            row = self.tables[kind.name].get(internal_id)
+            if row is not None:
+                return str(row.get(kind.title) or row.get("companyName") or internal_id)
+        return ""
 
     def keep(self, kind: RecordType, before: Row | None, row: Row) -> None:
         """Store a checked row, date it, and tell the listeners."""
@@ -75,6 +79,17 @@ class Account:
         self.tables[kind.name].remove(row["id"])
         self.deleted.append({"id": row["id"], "kind": kind, "name": row.get(kind.title), "at": self.now()})
         self._tell(kind, "delete", row, None)
+
+    def forget(self, kind: RecordType) -> int:
+        """Drop all records of a type as if they had never been, and give their ids again; how many there were."""
+        table = self.tables[kind.name]
+        ids = table.ids()
+        for each in ids:
+            self._name(kind, table.get(each), None)
+            table.remove(each)
+        if ids:
+            self._next[kind.family or kind.name] = min(map(int, ids)) - 1
+        return len(ids)
 
     def name_taken(self, kind: RecordType, name: str, by_others_than: str) -> bool:
         holder = self.names.get(kind.family, {}).get(name.lower())

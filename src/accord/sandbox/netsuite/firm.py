@@ -46,6 +46,7 @@ class Firm:
         ("5", "Due on receipt", 0),
     )
     service_item: str = "ACCORD-SERVICES"
+    expense_categories: tuple[str, ...] = ("Travel", "Hotel", "Meals", "Other")
     first_year: int = 2015
     last_year: int = 2035
 
@@ -63,6 +64,8 @@ def settle(account: Account, firm: Firm) -> None:
                country=each.country, currency=currency_ids[each.currency], parent="1", isElimination=False)  # fmt: skip
     for internal_id, name, days in firm.terms:
         _enter(account, "term", id=internal_id, name=name, daysUntilNetDue=days)
+    for name in firm.expense_categories:
+        _enter(account, "expenseCategory", name=name)
     for number, first in enumerate(_months(firm), start=1):
         last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         _enter(account, "accountingPeriod", id=str(number), periodName=first.strftime("%b %Y"),

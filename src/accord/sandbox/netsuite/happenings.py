@@ -12,6 +12,14 @@ from accord.sandbox.netsuite.reading import shown
 from accord.sandbox.netsuite.refusals import Refused
 from accord.sandbox.netsuite.rules import delete_row
 from accord.sandbox.netsuite.schema import PERIOD, PROJECT_TASK, TYPES
+from accord.sandbox.netsuite.timekeeping import (
+    approve_work,
+    enter_expenses,
+    enter_timesheet,
+    recall_work,
+    reject_work,
+    submit_work,
+)
 from accord.sandbox.netsuite.writing import Write, save
 
 if TYPE_CHECKING:
@@ -82,11 +90,16 @@ def delete(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
     return {"id": row["id"]}
 
 
-def refresh_sandbox(simulator: NetSuiteSimulator, _: Arguments) -> Any:
-    """The sandbox is copied from production: certificate mappings, tokens and the TBA token are gone."""
+def refresh_sandbox(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
+    """`{gone?: [record types]}`: the sandbox is copied from production: certificate mappings, tokens and the TBA token
+    are gone, and so are the records of these types that only it had, without a word in deletedrecord; their ids are
+    given again."""
     simulator.logins.wipe()
     simulator.signatures.renew()
-    return {"wiped": True}
+    names = [str(each) for each in arguments.get("gone") or ()]
+    if strange := [each for each in names if each not in TYPES]:
+        raise ValueError(f"gone: there are no records of the type {strange[0]}.")
+    return {"wiped": True, "gone": sum(simulator.account.forget(TYPES[each]) for each in names)}
 
 
 def set_concurrency(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
@@ -135,7 +148,8 @@ ACTIONS: Mapping[str, Callable[[NetSuiteSimulator, Arguments], Any]] = {
     each.__name__: each
     for each in (
         approve_milestone, unapprove_milestone, close_period, open_period, subscribe, update, delete, refresh_sandbox,
-        set_concurrency, set_pace, shift_clock,
+        set_concurrency, set_pace, shift_clock, enter_timesheet, enter_expenses, submit_work, approve_work, reject_work,
+        recall_work,
     )
 }  # fmt: skip
 

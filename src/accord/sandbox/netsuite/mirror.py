@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from accord.sandbox.netsuite.account import Account
-from accord.sandbox.netsuite.fields import COLUMN_TYPES, Field, Row, stored_number
+from accord.sandbox.netsuite.fields import COLUMN_TYPES, Field, Row, clock_hours, stored_number
 from accord.sandbox.netsuite.oracle import account_day, functions
 from accord.sandbox.netsuite.schema import POSTING, TYPES, RecordType
 
@@ -33,6 +33,7 @@ class Mirror:
         self._account = account
         self._renamed: dict[tuple[str, str], str] = {}
         self._deleted = 0
+        self.hours_by_the_clock = False  # Oracle does not say whether SuiteQL tells 7.5 or 7:30
         self.connection = sqlite3.connect(":memory:", detect_types=sqlite3.PARSE_DECLTYPES, check_same_thread=False)
         self.connection.isolation_level = None
         self.connection.execute("PRAGMA case_sensitive_like = ON")
@@ -126,7 +127,8 @@ class Mirror:
         if isinstance(value, bool):
             return "T" if value else "F"
         if isinstance(value, Decimal):
-            return stored_number(value)
+            clock = self.hours_by_the_clock and name in kind.fields and kind.fields[name].kind == "duration"
+            return clock_hours(value) if clock else stored_number(value)
         if isinstance(value, datetime):
             return self.local(value)
         if name in kind.fields and kind.fields[name].kind == "instant" and value is not None:

@@ -88,6 +88,7 @@ def catalog(kind: RecordType) -> dict[str, Any]:
         "number": {"type": "number", "format": "double"}, "money": {"type": "number", "format": "double"},
         "flag": {"type": "boolean"}, "day": {"type": "string", "format": "date"},
         "instant": {"type": "string", "format": "date-time"}, "ref": {"type": "object"}, "choice": {"type": "object"},
+        "duration": {"type": "string"},
     }  # fmt: skip
     properties: dict[str, Any] = {"id": {"type": "string"}, "externalId": {"type": "string"}}
     properties |= {name: {"title": name, **types[spec.kind]} for name, spec in kind.fields.items()}
@@ -104,9 +105,10 @@ def _value(account: Account, spec: Field, value: Any, base: str, *, simple: bool
         return value if simple else {"id": value, "refName": spec.options[value]}
     if spec.kind != "ref":
         return show_scalar(spec.kind, value)
-    result = {"links": [_self(f"{base}{RECORD_PATH}/{spec.target}/{value}")], "id": value}
-    result["refName"] = account.named(spec.target, value)
-    target = account.table(spec.target).get(value)
+    name = spec.also if spec.also and account.table(spec.also).get(value) is not None else spec.target
+    result = {"links": [_self(f"{base}{RECORD_PATH}/{name}/{value}")], "id": value}
+    result["refName"] = account.named(name, value)
+    target = account.table(name).get(value)
     if target is not None and target.get("externalId"):
         result["externalId"] = target["externalId"]
     return result

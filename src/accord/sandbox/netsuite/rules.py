@@ -12,6 +12,7 @@ from accord.sandbox.netsuite.postings import apply_to_invoices, charge, take_off
 from accord.sandbox.netsuite.refusals import already_exists, broken_rule, missing
 from accord.sandbox.netsuite.relations import posting_subsidiary, refuse_unrelated
 from accord.sandbox.netsuite.schema import RELATIONSHIP, RecordType
+from accord.sandbox.netsuite.work_rules import settle_report, settle_time
 
 After = list[Callable[[], None]]
 Rule = Callable[[Account, Row | None, Row], After]
@@ -131,6 +132,16 @@ def _credit_memo(account: Account, before: Row | None, row: Row) -> After:
     return after
 
 
+def _time_bill(account: Account, _: Row | None, row: Row) -> After:
+    settle_time(account, row)
+    return []
+
+
+def _expense_report(account: Account, _: Row | None, row: Row) -> After:
+    settle_report(account, row)
+    return []
+
+
 _RULES: Mapping[str, Rule] = {
     "customer": _customer,
     "customerSubsidiaryRelationship": _relationship,
@@ -139,6 +150,8 @@ _RULES: Mapping[str, Rule] = {
     "invoice": _invoice,
     "customerPayment": _payment,
     "creditMemo": _credit_memo,
+    "timeBill": _time_bill,
+    "expenseReport": _expense_report,
 }
 
 
@@ -149,6 +162,7 @@ def delete_row(account: Account, kind: RecordType, row: Row) -> None:
         "customer": any(account.table(name).by("entity", row["id"]) for name in ("invoice", "creditMemo"))
         or bool(account.table("job").by("parent", row["id"])),
         "job": bool(account.table("projectTask").by("project", row["id"])),
+        "employee": bool(account.table("timeBill").by("employee", row["id"])),
     }.get(kind.name, False)
     if used:
         raise broken_rule("This record cannot be deleted because it has dependent records.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from accord.sandbox.netsuite.fields import Field, choice, day, flag, money, number, ref, text, whole
+from accord.sandbox.netsuite.fields import Field, choice, day, duration, flag, money, number, ref, text, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +168,64 @@ PERIOD = RecordType(
 EMPLOYEE = RecordType(
     "employee", "Employee",
     {"entityId": text(), "firstName": text(), "lastName": text(), "email": text(), "subsidiary": ref("subsidiary"),
-     **_NAMED},
+     "supervisor": ref("employee"), **_NAMED},
     title="entityId", family="entity", unique="entityId", table="employee",
+)  # fmt: skip
+BILLING_CLASS = RecordType(
+    "billingClass", "Billing Class", {"name": text(required=True), **_NAMED}, title="name", table="billingclass",
+)  # fmt: skip
+EXPENSE_CATEGORY = RecordType(
+    "expenseCategory", "Expense Category", {"name": text(required=True), "description": text(), **_NAMED},
+    title="name", table="expensecategory",
+)  # fmt: skip
+# The customer of time is the customer, or rather the project; how the approver is kept is the firm's own.
+TIME_BILL = RecordType(
+    "timeBill", "Time",
+    {
+        "employee": ref("employee", required=True), "customer": ref("job", also="customer"),
+        "caseTaskEvent": ref("projectTask"), "item": ref("serviceSaleItem"), "billingClass": ref("billingClass"),
+        "tranDate": day(), "hours": duration(required=True), "rate": money(), "isBillable": flag(),
+        "isProductive": flag(), "isUtilized": flag(), "supervisorApproval": flag(), "rejectionNote": text(),
+        "approvalStatus": choice(**{"1": "Open", "2": "Pending Approval", "3": "Approved", "4": "Rejected"}),
+        "posted": flag(), "timeType": choice(A="Actual Time", P="Planned Time", B="Allocated Time"), "memo": text(),
+        "subsidiary": ref("subsidiary"), "custcol_accord_approved_by": text(), "custcol_accord_approved_on": day(),
+    },
+    title="id", indexes=("employee",), table="timebill",
+)  # fmt: skip
+EXPENSE_REPORT = RecordType(
+    "expenseReport", "Expense Report",
+    {
+        "tranId": text(), "entity": ref("employee", required=True), "tranDate": day(), "memo": text(),
+        "subsidiary": ref("subsidiary", column="-"), "expenseReportCurrency": ref("currency", column="currency"),
+        "approvalStatus": choice(**{"1": "Pending Approval", "2": "Approved", "3": "Rejected"}),
+        "status": choice(
+            A="In Progress", B="Pending Supervisor Approval", C="Pending Accounting Approval",
+            D="Rejected by Supervisor", E="Rejected by Accounting", F="Approved by Accounting",
+            G="Approved (Overridden) by Accounting", H="Rejected (Overridden) by Accounting", I="Paid In Full",
+            J="Payment In-Transit", V="Voided",
+        ),
+        "nextApprover": ref("employee"), "total": money(column="foreigntotal"),
+        "custbody_accord_approved_by": text(), "custbody_accord_approved_on": day(),
+    },
+    title="tranId", family="transaction", indexes=("entity",), table="transaction", code="ExpRept",
+    sublists={
+        "expense": Sublist(
+            {
+                "line": whole(), "category": ref("expenseCategory"), "customer": ref("job", also="customer"),
+                "projectTask": ref("projectTask"), "expenseDate": day(), "foreignAmount": money(),
+                "currency": ref("currency"), "exchangeRate": number(), "amount": money(), "taxAmount": money(),
+                "isBillable": flag(), "receipt": flag(), "taxCode": text(), "memo": text(),
+            },
+            key="line",
+        ),
+    },
 )  # fmt: skip
 
 TYPES: Mapping[str, RecordType] = {
     each.name: each
     for each in (
-        SUBSIDIARY, CURRENCY, TERM, PERIOD, EMPLOYEE, SERVICE_ITEM, CUSTOMER, RELATIONSHIP, JOB, PROJECT_TASK,
-        INVOICE, CUSTOMER_PAYMENT, CREDIT_MEMO,
+        SUBSIDIARY, CURRENCY, TERM, PERIOD, BILLING_CLASS, EXPENSE_CATEGORY, EMPLOYEE, SERVICE_ITEM, CUSTOMER,
+        RELATIONSHIP, JOB, PROJECT_TASK, TIME_BILL, EXPENSE_REPORT, INVOICE, CUSTOMER_PAYMENT, CREDIT_MEMO,
     )
 }  # fmt: skip
 SETUP = frozenset({"subsidiary", "currency", "term", "accountingPeriod"})  # the integration's role may only view them

@@ -53,6 +53,7 @@ class NetSuiteSimulator:
         batch_result: str = "one_task",
         batch_id_field: str = "externalId",
         locate_upserts: bool = True,
+        clock_hours: bool = False,
     ) -> None:
         self.clock = clock
         self.wall: Clock = wall or WallClock()
@@ -70,6 +71,7 @@ class NetSuiteSimulator:
         )  # fmt: skip
         self.records = RecordApi(self.account, self.jobs, batch_id_field, locate_upserts)
         self.queries = suiteql.SuiteQl(self.account)
+        self.queries.mirror.hours_by_the_clock = clock_hours
         self.pushes = Pushes(self.account, self.wall, self.faults)
 
     def enter(self, request: Request) -> Response | None:

@@ -89,26 +89,27 @@ def _set(account: Account, row: Row, name: str, spec: Field, value: Any, path: s
     if value is None:
         row[name] = None
     elif spec.kind == "ref":
-        row[name] = _reference(account, spec.target, value, path)
+        row[name] = _reference(account, spec, value, path)
     elif spec.kind == "choice":
         row[name] = _option(spec, value, path)
     else:
         row[name] = read_scalar(spec.kind, value, path)
 
 
-def _reference(account: Account, target: str, value: Any, path: str) -> str:
-    table = account.table(target)
+def _reference(account: Account, spec: Field, value: Any, path: str) -> str:
+    tables = [account.table(name) for name in (spec.target, spec.also) if name]
     if isinstance(value, Mapping) and value.get("id") is not None:
-        found = table.get(str(value["id"]))
+        found = [table.get(str(value["id"])) for table in tables]
     elif isinstance(value, Mapping) and isinstance(value.get("externalId"), str):
-        found = table.by_external_id(value["externalId"])
+        found = [table.by_external_id(value["externalId"]) for table in tables]
     elif isinstance(value, str | int) and not isinstance(value, bool):
-        found = table.get(str(value))
+        found = [table.get(str(value)) for table in tables]
     else:
         raise invalid(path)
-    if found is None:
-        raise invalid(path, f"Invalid reference key for {target}.")
-    return str(found["id"])
+    row = next((each for each in found if each is not None), None)
+    if row is None:
+        raise invalid(path, f"Invalid reference key for {spec.target}.")
+    return str(row["id"])
 
 
 def _option(spec: Field, value: Any, path: str) -> str:

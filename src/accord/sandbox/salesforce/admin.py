@@ -146,6 +146,48 @@ def undelete(simulator: SalesforceSimulator, arguments: Arguments) -> Any:
     return {"id": row["Id"]}
 
 
+def purge(simulator: SalesforceSimulator, arguments: Arguments) -> Any:
+    """`{id}`: the record is gone for good; no query finds it any more, not even queryAll."""
+    sobject, row = _found(simulator, arguments, "id")
+    simulator.org.table(sobject.name).remove(row["Id"])
+    return {"id": row["Id"]}
+
+
+def submit_work(simulator: SalesforceSimulator, arguments: Arguments) -> Any:
+    """`{ids, user?}`: time or expenses are handed in."""
+    return _work(simulator, arguments, {"Status__c": "Submitted", "Submitted_At__c": simulator.org.moment()})
+
+
+def approve_work(simulator: SalesforceSimulator, arguments: Arguments) -> Any:
+    """`{ids, user?}`: time or expenses are approved by the user."""
+    by = _writer(simulator, arguments).user_id
+    return _work(
+        simulator,
+        arguments,
+        {"Status__c": "Approved", "Approved_By__c": by, "Approved_At__c": simulator.org.moment()},
+    )
+
+
+def reject_work(simulator: SalesforceSimulator, arguments: Arguments) -> Any:
+    """`{ids, user?}`: time or expenses are sent back."""
+    return _work(simulator, arguments, {"Status__c": "Rejected", **_UNAPPROVED})
+
+
+def recall_work(simulator: SalesforceSimulator, arguments: Arguments) -> Any:
+    """`{ids, user?}`: time or expenses are taken back by whoever handed them in or approved them."""
+    return _work(simulator, arguments, {"Status__c": "Recalled", **_UNAPPROVED})
+
+
+_UNAPPROVED: Mapping[str, Any] = {"Approved_By__c": None, "Approved_At__c": None}
+
+
+def _work(simulator: SalesforceSimulator, arguments: Arguments, fields: Mapping[str, Any]) -> Any:
+    ids = [str(each) for each in _need(arguments, "ids")]
+    for each in ids:
+        _set(simulator, {**arguments, "record": each}, "record", fields)
+    return {"ids": ids}
+
+
 def subscribe_outbound(simulator: SalesforceSimulator, arguments: Arguments) -> Any:
     """`{object, fields, url, when?}`: tell this URL of changes; `when` is a SOQL condition."""
     name = str(_need(arguments, "object"))
@@ -291,6 +333,7 @@ ACTIONS: dict[str, Callable[[SalesforceSimulator, Arguments], Any]] = {
     for each in (
         create, update, close_won, reopen, approve_contract, sign, merge, delete, undelete, subscribe_outbound,
         lock_row, unlock_row, race_upsert, add_validation_rule, add_duplicate_rule, remove_rule, rename_field,
-        add_field, revoke_tokens, approve_app, set_limit, lose_cursors, hold_jobs, shift_clock,
+        add_field, revoke_tokens, approve_app, set_limit, lose_cursors, hold_jobs, shift_clock, purge, submit_work,
+        approve_work, reject_work, recall_work,
     )
 }  # fmt: skip

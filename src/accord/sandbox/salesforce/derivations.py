@@ -88,4 +88,5 @@ _RULES: dict[str, Callable[[Org, Row, Row], Row]] = {
     "User": _person,
     "Task": _task,
     **dict.fromkeys(("SOW_Phase__c", "SOW_Milestone__c", "Managed_Service__c", "Invoice__c"), _named_by_number),
+    **dict.fromkeys(("Time_Entry__c", "Expense__c"), _named_by_number),
 }

@@ -332,6 +332,45 @@ def _written_back() -> list[SObject]:
     return [invoice, task]
 
 
+def _work() -> list[SObject]:
+    """Time and expenses as a firm keeps them in custom objects of its own."""
+
+    def shared(children: str) -> list[Field]:
+        return [
+            _name(required=False),
+            _lookup("Opportunity__c", "Opportunity", "Opportunity__r", children),
+            _ENTITY,
+            Field("Project__c", "string", length=80),
+            _lookup("Worker__c", "User", "Worker__r"),
+            Field("Worker_Entity__c", "string", length=40),
+            Field("Task__c", "string", length=80),
+            Field("Work_Date__c", "date"),
+            Field("Billable__c", "boolean", default=True),
+            Field("Status__c", "picklist", restricted=True, default="Draft",
+                  values=("Draft", "Submitted", "Approved", "Rejected", "Recalled")),
+            Field("Submitted_At__c", "datetime"),
+            _lookup("Approved_By__c", "User", "Approved_By__r"),
+            Field("Approved_At__c", "datetime"),
+            Field("Notes__c", "textarea", length=4000),
+        ]  # fmt: skip
+
+    time = _object(
+        "Time_Entry__c", "a04", *shared("Time_Entries__r"),
+        Field("Role__c", "string", length=80),
+        Field("Hours__c", "double", precision=8, scale=2),
+        plural="Time Entries",
+    )  # fmt: skip
+    expense = _object(
+        "Expense__c", "a05", *shared("Expenses__r"),
+        Field("Category__c", "string", length=80),
+        _money("Amount__c"),
+        _money("Tax_Included__c"),
+        _CURRENCY,
+        Field("Receipt__c", "url"),
+    )  # fmt: skip
+    return [time, expense]
+
+
 def _people() -> list[SObject]:
     contact = _object(
         "Contact", "003",
@@ -398,4 +437,4 @@ def _settings() -> list[SObject]:
 def standard_schema() -> Schema:
     """A fresh schema of the demo firm's org, to be changed freely."""
     sales = [_account(), _contract(), _opportunity()]
-    return Schema([*_settings(), *_people(), *sales, *_statement_of_work(), *_written_back()])
+    return Schema([*_settings(), *_people(), *sales, *_statement_of_work(), *_written_back(), *_work()])
