@@ -56,10 +56,12 @@ class FinanceFirm:
 
 def entry(n: int, day: date, deal: str, entity: str, **changes: Any) -> WorkEntry:
     base = WorkEntry(
-        id=f"WRK-{n}", revision=1, kind=WorkKind.TIME, source="timesheets", source_key=str(n), status=WorkStatus.APPROVED,
+        id=f"WRK-{n}", revision=1, kind=WorkKind.TIME, source="timesheets", source_key=str(n),
+        status=WorkStatus.APPROVED,
         worked_on=day, quantity=Decimal(8), engagement_id=deal, legal_entity=entity, worker=WORKERS[n % 3],
         role="consultant", task="design" if n % 2 else "build", approver="paul",
-        approved_at=datetime(day.year, day.month, day.day, 18, tzinfo=UTC).isoformat(), recorded_as=f"week.csv line {n}",
+        approved_at=datetime(day.year, day.month, day.day, 18, tzinfo=UTC).isoformat(),
+        recorded_as=f"week.csv line {n}",
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -142,7 +144,8 @@ async def _proposals(pool: Pool, now: datetime, today: date) -> dict[str, str]:
     """Four drafts of what lies in WIP: one stays, one is held, one is approved, one loses a line."""
     async with transaction(pool) as db:
         await propose(db, today - timedelta(days=1), at=now - timedelta(days=1, hours=3))
-        rows = await (await db.execute("SELECT engagement, currency, id FROM proposal WHERE status = 'draft'")).fetchall()
+        drafts = "SELECT engagement, currency, id FROM proposal WHERE status = 'draft'"
+        rows = await (await db.execute(drafts)).fetchall()
         ids = {(engagement, currency): id for engagement, currency, id in rows}
         await approving.hold(db, ids[DEAL, "JPY"], reason="The customer asks for a new order number", by="fatima (f1)")
         await approving.approve(db, ids["DEA-K0", "USD"], by="carla", at=now - timedelta(hours=5))

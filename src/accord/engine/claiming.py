@@ -151,7 +151,7 @@ class Backlog:
         """How many new effects may be sent past the backlog: none unless all that waits is less urgent."""
         if self._most_urgent.get(connection, priority + 1) <= priority:
             return 0
-        return self._dispatcher.room(connection, kind, verb)
+        return self._dispatcher.room(connection, kind, verb, priority)
 
     def pressing(self) -> bool:
         """Whether something waits for a connection that could start a call now."""
@@ -173,7 +173,7 @@ class Backlog:
         used = Counter(flight.row["connection"] for flight in promised)
         for lane in await self.look(connection):
             name = lane.connection
-            free = self._dispatcher.room(name, lane.kind, lane.verb) - used[name]
+            free = self._dispatcher.room(name, lane.kind, lane.verb, lane.priority) - used[name]
             if free > 0:
                 flights = await self._take(connection, lane, min(free, 1000))
                 used[name] += len(flights)

@@ -80,7 +80,7 @@ class Dispatcher:
         self._wake = wake
         self._stories = stories
         self._lanes: dict[Lane, deque[InFlight]] = {}
-        self._queued: dict[str, int] = {}
+        self._queued: dict[str, Counter[int]] = {}  # connection -> priority -> effects held and not started
         self._running: dict[str, Counter[int]] = {}  # connection -> priority -> sends under way
         self._held_until: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,10 +89,13 @@ class Dispatcher:
         self.done: list[InFlight] = []
         self.vendor_ids: MutableMapping[tuple[str, str, str], str] = {}
 
-    def room(self, connection: str, kind: str, verb: str) -> int:
-        """How many more effects are worth holding in memory: what is being sent and as much again."""
+    def room(self, connection: str, kind: str, verb: str, priority: int) -> int:
+        """How many more effects of this priority are worth holding in memory: what is being sent and as much again.
+        Less urgent ones that are held already do not keep more urgent ones out."""
         depth = self._parallel(connection) * self._vendors.batch_size(connection, kind, verb) * 2
-        return max(0, depth - self._queued.get(connection, 0))
+        queued = self._queued.get(connection, Counter())
+        as_urgent = sum(effects for other, effects in queued.items() if other <= priority)
+        return max(0, min(depth - as_urgent, 2 * depth - queued.total()))
 
     def idle(self, connection: str, priority: int) -> bool:
         """Whether another send of this priority is worth starting: less urgent ones under way do not keep it waiting,
@@ -115,7 +118,7 @@ class Dispatcher:
         self._arrivals.setdefault(key, _Arrivals(self._now())).note(self._now(), first=not lane)
         lane.append(flight)
         self._held.add(row["id"])
-        self._queued[key[0]] = self._queued.get(key[0], 0) + 1
+        self._queued.setdefault(key[0], Counter())[key[1]] += 1
 
     def pump(self) -> None:
         """Start as many calls as the connections allow, the most urgent first."""
@@ -125,7 +128,7 @@ class Dispatcher:
             lane = self._lanes[key]
             while lane and self.idle(connection, priority) and not self._worth_waiting(key, len(lane), size):
                 batch = self._distinct(lane, size)
-                self._queued[connection] -= len(batch)
+                self._queued[connection][priority] -= len(batch)
                 self._running.setdefault(connection, Counter())[priority] += 1
                 task = asyncio.create_task(self._send(key, batch))
                 self._tasks.add(task)
