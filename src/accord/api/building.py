@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from psycopg import AsyncConnection
 
 from accord.api import models, problems
+from accord.api.after_invoice import after
 from accord.api.allowance import Allowance
 from accord.api.door import Door, Entrances
 from accord.api.edge import Edge
@@ -59,6 +60,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.state.attempts = Attempts(time.monotonic, state.settings.wrong_keys_per_minute)
     app.include_router(tier)
     app.include_router(intake)
+    app.include_router(after)
     _for_machines(app, state)
     problems.explain(app)
     if pages is not None:
