@@ -11,6 +11,8 @@ from typing import Any
 from accord.demo.firm import FIRM
 from accord.model import events
 from accord.model.billing import (
+    CreditLine,
+    CreditNote,
     Dispute,
     Invoice,
     InvoiceLine,
@@ -100,6 +102,14 @@ def _proposed(records: Mapping[tuple[str, str], Any]) -> Known:
     return [("invoice_proposal", "INV-WORK", to_plain(proposal), "DEA-1")]
 
 
+def _credit_approved(records: Mapping[tuple[str, str], Any]) -> Known:
+    """Of an invoice of 1000 of which 400 are paid: 200 of the credit had been paid."""
+    net = Money.of("800.00", "USD")
+    lines = (CreditLine(1, "Go-live", net, Money.zero("USD")),)
+    note = CreditNote("CRN-1", INVOICE, net, "agreed", DAY, lines, net, "CUS-1", "US", "DEA-1")
+    return [("credit_note", "CRN-1", to_plain(note), "DEA-1")]
+
+
 IN_DRAFT = """
 INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at)
 VALUES ('BIL-A', 'time', 'DEA-1', 'US', 'USD', 900.00, 'time', 'WRK-A', '2026-11-23T08:00:00Z'),
@@ -158,6 +168,12 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "invoice_to_cash": Scenario(
         "invoice_to_cash", _fact(events.PAYMENT_RECEIVED, "PAY-1", invoice_id=INVOICE), before=_BILLED, known=_paid
+    ),
+    "credit_to_customer": Scenario(
+        "credit_to_customer",
+        _fact(events.CREDIT_NOTE_APPROVED, "CRN-1", invoice_id=INVOICE),
+        before=(*_BILLED, "invoice_to_cash"),
+        known=_credit_approved,
     ),
     "payment_failure": Scenario(
         "payment_failure", _fact(events.PAYMENT_FAILED, "FAI-1", invoice_id=INVOICE), before=_BILLED, known=_failed

@@ -173,7 +173,6 @@ async def test_a_late_side_makes_no_break_of_the_other(worked: Pool) -> None:
         (("billed", "collected"), 0),
         (("billed", "collected", "disputed"), 0),
         (("billed", "collected", "disputed", "collected"), 0),
-        (("billed", "collected", "disputed", "credited"), 0),
         (("billed", "disputed", "collected"), 0),  # paid while it was disputed
         (("billed",), 1),  # paid, and the ledger has no cash
     ],

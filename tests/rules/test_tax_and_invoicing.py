@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from accord.model.billing import Invoice, Payment, ScheduledMilestone
 from accord.model.money import Money, total
 from accord.rules.invoicing import collected_by, customer_status, issued, milestone_invoice, payment_status
+from accord.rules.receivable import open_amount
 from accord.rules.tax import treatment
 from tests.rules.firms import customer, firm
 
@@ -80,8 +81,18 @@ def test_payment_status_in_words() -> None:
         due_on="2026-12-01",
     )
     part = replace(bill, paid=Money.of("10.00", "EUR"))
-    words = [payment_status(each) for each in (bill, part, replace(bill, status="paid"), replace(part, disputed=True))]
+    paid = replace(bill, status="paid", paid=bill.gross)
+    words = [payment_status(each) for each in (bill, part, paid, replace(part, disputed=True))]
     assert words == ["open", "partially paid", "paid", "disputed"]
+
+
+def test_the_money_decides_what_is_open_not_the_word_of_billing() -> None:
+    """A bank has taken the payment back: billing says paid for ever."""
+    bill = replace(invoice("100.00", "EUR", "DE", "DE"), status="paid")
+    paid = replace(bill, paid=bill.gross, returned=bill.gross)
+    given_up = replace(paid, written_off=bill.gross)
+    assert [payment_status(each) for each in (paid, given_up)] == ["open", "written off"]
+    assert str(open_amount(paid)) == "119.00 EUR"
 
 
 def test_the_receivable_is_what_is_open_in_the_customers_currency() -> None:

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from psycopg import AsyncConnection
 
 from accord.api import models, problems
+from accord.api.after_invoice import after
 from accord.api.allowance import Allowance
 from accord.api.closing import tier as closing_tier
 from accord.api.door import Door, Entrances
@@ -61,6 +62,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.include_router(tier)
     app.include_router(closing_tier)
     app.include_router(intake)
+    app.include_router(after)
     _for_machines(app, state)
     problems.explain(app)
     if pages is not None:

@@ -33,11 +33,15 @@ key_app = typer.Typer(no_args_is_help=True, help="API keys.")
 terms_app = typer.Typer(no_args_is_help=True, help="Billing terms: rates, caps, retainers, by engagement and version.")
 people_app = typer.Typer(no_args_is_help=True, help="People: hours, managers, absence.")
 proposals_app = typer.Typer(no_args_is_help=True, help="Invoice proposals: approved work on its way to an invoice.")
+adjustments_app = typer.Typer(
+    no_args_is_help=True, help="Credits, refunds and write-offs that one asks for and another approves."
+)
 app.add_typer(connect_app, name="connect", rich_help_panel="Set up")
 app.add_typer(key_app, name="key", rich_help_panel="Set up")
 app.add_typer(terms_app, name="terms", rich_help_panel="Set up")
 app.add_typer(people_app, name="people", rich_help_panel="Set up")
 app.add_typer(proposals_app, name="proposals", rich_help_panel="Look and act")
+app.add_typer(adjustments_app, name="adjustments", rich_help_panel="Look and act")
 app.add_typer(cases_app, name="cases", rich_help_panel="Look and act")
 app.add_typer(closing_commands.app, name="close", rich_help_panel="Look and act")
 app.add_typer(import_app, name="import", rich_help_panel="Run")
@@ -460,6 +464,54 @@ def proposals_approve(
     from accord.cli.billing import run_approve
 
     run_approve(proposal, by)
+
+
+Why = Annotated[str, typer.Option(help="Why; it is kept with what was done.")]
+AdjustmentId = Annotated[str, typer.Argument(help="Id of the change; `accord adjustments list` shows them.")]
+
+
+@app.command(rich_help_panel="Look and act")
+def credit(
+    invoice: Annotated[str, typer.Argument(help="The invoice, by its number or id.")],
+    reason: Why,
+    by: Who,
+    line: Annotated[
+        list[str] | None, typer.Option(help="A line as 3, or a net part of it as 3=120.50; without it all lines.")
+    ] = None,
+    rebill: Annotated[bool, typer.Option("--rebill", help="Their work is priced and invoiced anew.")] = False,
+) -> None:
+    """Ask for a credit of an issued invoice, by lines or parts of lines. Somebody else approves it."""
+    from accord.cli.after_invoice import run_credit
+
+    run_credit(invoice, line or [], reason, by, rebill=rebill)
+
+
+@adjustments_app.command("list")
+def adjustments_list(
+    status: Annotated[str, typer.Option(help="requested, approved or refused.")] = "requested",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most to show.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Changes of money that were asked for, the oldest first."""
+    from accord.cli.after_invoice import run_adjustments
+
+    run_adjustments(status, limit, as_json=as_json)
+
+
+@adjustments_app.command("approve")
+def adjustments_approve(adjustment: AdjustmentId, by: Who) -> None:
+    """Approve a change of money that somebody else has asked for."""
+    from accord.cli.after_invoice import run_approve
+
+    run_approve(adjustment, by)
+
+
+@adjustments_app.command("refuse")
+def adjustments_refuse(adjustment: AdjustmentId, reason: Why, by: Who) -> None:
+    """Refuse a change of money, or take back what one has asked for oneself."""
+    from accord.cli.after_invoice import run_refuse
+
+    run_refuse(adjustment, reason, by)
 
 
 @app.command(rich_help_panel="Look and act")

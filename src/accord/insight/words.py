@@ -27,6 +27,8 @@ WORDS: Mapping[str, str] = {
     "payment.failed": "Payment failed: {reason}",
     "dispute.opened": "Dispute opened: {reason}",
     "dispute.closed": "Dispute closed: {status}",
+    "credit_note.approved": "Credit approved by {approved_by}: {reason}",
+    "credit_note.issued": "Credit note {number} issued",
     "process.started": "Started: {what}",
     "process.finished": "Finished: {what}",
     "case.retried": "Case {case}: {what}",

@@ -94,12 +94,26 @@ def move_document(
     cause: str,
     at: str,
     reference: str | None = None,
+    line: int | None = None,
     at_most: bool = False,
 ) -> Post:
-    """Move `amount` of what an invoice or proposal holds, line by line, the last part split. `at_most` moves what is
-    there when less is there than asked for; without it the ledger refuses."""
+    """Move `amount` of what an invoice or proposal (or one line of it) holds, line by line, the last part split.
+    `at_most` moves what is there when less is there than asked for; without it the ledger refuses."""
     row = _row(entry, amount, out_of=out_of, into=into, cause=cause, at=at, reference=reference)
-    return Post(entry=entry, items=(), postings=({**row, "document": document, "at_most": at_most},))
+    return Post(entry=entry, items=(), postings=({**row, "document": document, "line": line, "at_most": at_most},))
+
+
+def refill_collected(entry: str, of: str, document: str, freed: Money, *, cause: str, at: str) -> Post:
+    """Money pays an invoice, not a line. What the entries whose names begin with `of` took out of `collected`, but for
+    `freed`, still pays the rest of the document: as much is collected of what is billed there."""
+    row = _row(entry, freed, out_of=Disposition.BILLED, into=Disposition.COLLECTED, cause=cause, at=at, reference=None)
+    return Post(entry=entry, items=(), postings=({**row, "document": document, "refills": of, "at_most": True},))
+
+
+def rate_again(entry: str, document: str, line: int, named: str) -> Post:
+    """The work behind a line gets its price anew, by the terms of the day: its items are taken back and those `named`
+    after the reason take their place in WIP."""
+    return Post(entry=entry, items=(), postings=({"entry": entry, "document": document, "line": line, "again": named},))
 
 
 def _row(

@@ -47,11 +47,11 @@ WITH taken AS (
     DELETE FROM work_to_rate WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM work_to_rate WHERE engagement = %(engagement)s AND legal_entity = %(entity)s
         ORDER BY worked_on, entry_id, revision LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-    RETURNING entry_id, revision
+    RETURNING entry_id, revision, again
 )
 SELECT w.id, w.revision, w.kind, w.source, w.source_key, w.status, w.worked_on, w.quantity, w.engagement,
     w.legal_entity, w.worker, w.worker_entity, w.role, w.task, w.unit, w.category, w.cost, w.cost_currency,
-    w.tax_included, w.receipt, w.billable, w.approver, w.approved_at, w.current
+    w.tax_included, w.receipt, w.billable, w.approver, w.approved_at, w.current, t.again
 FROM taken t JOIN work_entry w ON w.id = t.entry_id AND w.revision = t.revision
 ORDER BY w.worked_on, w.id, w.revision
 """
@@ -95,8 +95,9 @@ class RatingReport:
 
 @dataclass(slots=True)
 class _Batch:
-    """What one transaction writes."""
+    """What one transaction writes. `again` are the entries that had their price, and why they get it anew."""
 
+    again: Mapping[str, str]
     items: list[tuple[Any, ...]] = field(default_factory=list)
     parts: list[tuple[Any, ...]] = field(default_factory=list)
     unpriced: list[Unpriced] = field(default_factory=list)
@@ -144,12 +145,15 @@ async def rate_some(db: Connection, key: declared.Key, now: datetime, *, batch: 
     rows = await (await db.execute(TAKE, parameters, prepare=False)).fetchall()
     if not rows:
         return RatingReport()
-    revised = [row[0] for row in rows if row[1] > 1]
-    reversal = await reverse(db, key, revised, now) if revised else Reversal()
-    work = _Batch(unpriced=[_stuck(row) for row in rows if row[0] in reversal.stuck])
+    again = {row[0]: str(row[24]) for row in rows if row[24] is not None}
+    revised = [row[0] for row in rows if row[1] > 1 or row[0] in again]
+    reversal = await reverse(db, key, revised, now, again=again.keys()) if revised else Reversal()
+    work = _Batch(again, unpriced=[_stuck(row) for row in rows if row[0] in reversal.stuck])
     entries = [entry for entry in _entries(rows, key) if entry.id not in reversal.unchanged | reversal.stuck]
     if terms is None:
-        work.unpriced.extend(Unpriced.without_terms(entry.id, entry.revision, entry.worked_on) for entry in entries)
+        work.unpriced.extend(
+            Unpriced.without_terms(entry.id, entry.revision, entry.worked_on, again.get(entry.id)) for entry in entries
+        )
     else:
         await _price(db, key, terms, entries, reversal, work, now)
     await _write(db, work)
@@ -181,7 +185,8 @@ async def _price(
     for entry in entries:
         rated = pricer.rate(entry)
         if isinstance(rated, tuple):
-            work.unpriced.append(Unpriced.of(entry.id, entry.revision, entry.worked_on, rated))
+            again = work.again.get(entry.id)
+            work.unpriced.append(Unpriced.of(entry.id, entry.revision, entry.worked_on, rated, again))
         else:
             _place(key, terms, entry, rated, pricer.counters.used, work, now)
     if names:
@@ -202,7 +207,8 @@ def _place(
     work: _Batch,
     now: datetime,
 ) -> None:
-    id = f"BIL-{entry.id[4:]}-{entry.revision}"
+    again = work.again.get(entry.id)
+    id = f"BIL-{entry.id[4:]}-{entry.revision}" + (f"-{again}" if again else "")
     engagement, entity = key
     met = [[name, str(added), str(used[name])] for name, added in rated.used] if rated.used else None
     work.items.append(
@@ -246,7 +252,7 @@ async def _write(db: Connection, work: _Batch) -> None:
 def _stuck(row: Sequence[Any]) -> Unpriced:
     message = "It was transferred to another engagement, and its source has changed it since."
     cure = "Take the transfer back, or write the difference off."
-    return Unpriced(row[0], row[1], row[6], "transferred_work_changed", message, cure)
+    return Unpriced(row[0], row[1], row[6], "transferred_work_changed", message, cure, row[24])
 
 
 def _entries(rows: Iterable[Sequence[Any]], key: declared.Key) -> Iterator[WorkEntry]:

@@ -6,7 +6,7 @@ opposite goes to WIP and lessens the next invoice, or becomes a credit note, as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -77,13 +77,18 @@ class Reversal:
     stuck: set[str] = field(default_factory=set)
 
 
-async def reverse(db: Connection, key: tuple[str, str], entries: Sequence[str], now: datetime) -> Reversal:
-    """Take back the items of these entries' earlier revisions in one engagement, inside the caller's transaction."""
+async def reverse(
+    db: Connection, key: tuple[str, str], entries: Sequence[str], now: datetime, *, again: Collection[str] = ()
+) -> Reversal:
+    """Take back the items of these entries' earlier revisions in one engagement, inside the caller's transaction.
+
+    Those in `again` are taken back although their source says the same: their terms, or their invoice, say otherwise.
+    """
     result = Reversal()
     rows = await (await db.execute(STANDING, {"entries": list(entries), "engagement": key[0]})).fetchall()
     items: list[str] = []
     for id, entry, _, _, met, same, transferred in rows:
-        if same:
+        if same and entry not in again:
             result.unchanged.add(entry)
         elif transferred:
             result.stuck.add(entry)

@@ -30,9 +30,9 @@ TRY_AGAIN = """
 WITH freed AS (
     DELETE FROM work_unpriced u USING unnest(%(engagements)s::text[], %(entities)s::text[]) AS x (engagement, entity)
     WHERE u.engagement = x.engagement AND u.legal_entity = x.entity
-    RETURNING u.entry_id, u.revision, u.engagement, u.legal_entity, u.worked_on
+    RETURNING u.entry_id, u.revision, u.engagement, u.legal_entity, u.worked_on, u.again
 )
-INSERT INTO work_to_rate (entry_id, revision, engagement, legal_entity, worked_on) SELECT * FROM freed
+INSERT INTO work_to_rate (entry_id, revision, engagement, legal_entity, worked_on, again) SELECT * FROM freed
 ON CONFLICT DO NOTHING
 """
 LATEST = """

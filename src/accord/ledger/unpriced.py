@@ -14,10 +14,11 @@ from accord.engine.shell import Connection
 from accord.model.problem import Problem
 
 KEEP = """
-INSERT INTO work_unpriced (entry_id, revision, engagement, legal_entity, worked_on, reason, message, cure)
-SELECT x.entry_id, x.revision, %(engagement)s, %(entity)s, x.worked_on, x.reason, x.message, x.cure
+INSERT INTO work_unpriced (entry_id, revision, engagement, legal_entity, worked_on, reason, message, cure,
+    again)
+SELECT x.entry_id, x.revision, %(engagement)s, %(entity)s, x.worked_on, x.reason, x.message, x.cure, x.again
 FROM json_to_recordset(%(rows)s::json) AS x (entry_id text, revision integer, worked_on date, reason text, message text,
-    cure text)
+    cure text, again text)
 ON CONFLICT (engagement, legal_entity, worked_on, entry_id, revision)
 DO UPDATE SET reason = excluded.reason, message = excluded.message, cure = excluded.cure
 """
@@ -47,7 +48,7 @@ WHERE state = 'open' AND process_id IS NULL AND subject = %(subject)s AND NOT re
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
-    """A revision that could not be priced, and why."""
+    """A revision that could not be priced, and why. `again` says why it was to get its price anew, if it had one."""
 
     entry_id: str
     revision: int
@@ -55,18 +56,21 @@ class Unpriced:
     reason: str
     message: str
     cure: str | None
+    again: str | None = None
 
     @classmethod
-    def of(cls, entry_id: str, revision: int, worked_on: date, problems: tuple[Problem, ...]) -> Unpriced:
+    def of(
+        cls, entry_id: str, revision: int, worked_on: date, problems: tuple[Problem, ...], again: str | None = None
+    ) -> Unpriced:
         first = problems[0]
         message = " ".join(each.message for each in problems)
-        return cls(entry_id, revision, worked_on, first.code, message, first.cure)
+        return cls(entry_id, revision, worked_on, first.code, message, first.cure, again)
 
     @classmethod
-    def without_terms(cls, entry_id: str, revision: int, worked_on: date) -> Unpriced:
+    def without_terms(cls, entry_id: str, revision: int, worked_on: date, again: str | None = None) -> Unpriced:
         message = "The engagement has no billing terms."
         cure = "Declare its terms: `accord terms declare`."
-        return cls(entry_id, revision, worked_on, "terms_missing", message, cure)
+        return cls(entry_id, revision, worked_on, "terms_missing", message, cure, again)
 
 
 def subject_of(engagement: str, entity: str) -> str:
@@ -85,6 +89,7 @@ async def keep_unpriced(db: Connection, key: tuple[str, str], found: Iterable[Un
             "reason": each.reason,
             "message": each.message,
             "cure": each.cure,
+            "again": each.again,
         }
         for each in found
     ]

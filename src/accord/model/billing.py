@@ -86,6 +86,9 @@ class Invoice:
 
     `number` and `billing_ref` are known once the billing platform issued it. `paid` is the sum received so far.
     `subscription_id` is the canonical id of the recurring schedule a subscription invoice belongs to.
+
+    `credited` and `written_off` (gross; `reduced_net` is their net) need not be paid any more; `returned` is what was
+    paid and has gone back to the customer. Billing knows them otherwise or not at all, so they are the platform's own.
     """
 
     id: str
@@ -109,6 +112,10 @@ class Invoice:
     paid: Money | None = None
     disputed: bool = False
     subscription_id: str | None = None
+    credited: Money | None = None
+    written_off: Money | None = None
+    reduced_net: Money | None = None
+    returned: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +164,60 @@ class ReceivableHold:
 
 
 @dataclass(frozen=True, slots=True)
+class CreditLine:
+    """The credit of one invoice line or a part of it. `line` counts from 1."""
+
+    line: int
+    text: str
+    net: Money
+    tax: Money
+
+
+@dataclass(frozen=True, slots=True)
 class CreditNote:
-    """A credit against an invoice, in part or in full."""
+    """A credit against an invoice, in part or in full. `amount` is gross; `status` is approved | issued.
+
+    Without `lines` it is of the invoice as a whole. `of_paid` is the part that had been paid already and is the
+    customer's again. With `rebill` the credited work goes back to be priced and invoiced anew.
+    """
 
     id: str
     invoice_id: str
     amount: Money
     reason: str
     issued_on: date
+    lines: tuple[CreditLine, ...] = ()
+    net: Money | None = None
+    customer_id: str | None = None
+    legal_entity: str | None = None
+    engagement_id: str | None = None
+    status: str = "approved"
+    number: str | None = None
+    billing_ref: str | None = None
+    of_paid: Money | None = None
+    rebill: bool = False
+    dispute_id: str | None = None
+    requested_by: str | None = None
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnappliedCash:
+    """Money of a customer that pays no invoice yet: over-paid, received without an invoice, or credited after payment.
+
+    `source_kind` is payment | credit_note. `applied` and `refunded` are what has been done with it since.
+    """
+
+    id: str
+    source_kind: str
+    source_id: str
+    customer_id: str
+    legal_entity: str
+    amount: Money
+    received_on: date
+    engagement_id: str | None = None
+    applied: Money | None = None
+    refunded: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

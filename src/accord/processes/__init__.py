@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accord.engine.story import Process
 from accord.processes.contract_change import contract_change
+from accord.processes.credit_to_customer import credit_to_customer
 from accord.processes.customer_master import customer_master
 from accord.processes.dispute import dispute
 from accord.processes.invoice_to_cash import invoice_to_cash, payment_failure
@@ -24,6 +25,7 @@ PROCESSES: dict[str, Process] = {
         time_to_bill,
         invoice_to_cash,
         payment_failure,
+        credit_to_customer,
         dispute,
     )
 }

@@ -96,36 +96,61 @@ BILLING_TO_ERP = Match(
 )
 LEDGER_TO_CASH = Match(
     "ledger to cash",
-    "What the ledger has as collected of an invoice is the net share of what was paid.",
+    "What the ledger has as collected of an invoice is the net share of what was paid and did not go back, but for what"
+    " is disputed after payment.",
     ours="""
     SELECT p.document AS key, sum(p.amount) AS amount, min(p.legal_entity) AS legal_entity,
         min(p.currency) AS currency, min(p.engagement) AS engagement, NULL::timestamptz AS changed_at
-    FROM item_part p WHERE p.document IS NOT NULL AND p.disposition = 'collected' GROUP BY 1
+    FROM item_part p WHERE p.document IS NOT NULL AND p.disposition = 'collected' GROUP BY 1 HAVING sum(p.amount) <> 0
     """,
-    # Of what is disputed or credited nobody can say whether it is the paid part: that much may be missing, no more.
     theirs="""
-    SELECT c.id, greatest(least(l.collected, c.share), c.share - l.in_question), c.legal_entity, c.currency,
-        c.engagement, CASE WHEN EXISTS (SELECT FROM open_process o WHERE o.subject = c.id) THEN 'infinity'
-            ELSE c.changed_at END
-    FROM (
-        SELECT r.id, round((r.body -> 'net' ->> 'amount')::numeric
-                * least(1, (r.body -> 'paid' ->> 'amount')::numeric / (r.body -> 'gross' ->> 'amount')::numeric),
-                scale((r.body -> 'net' ->> 'amount')::numeric)) AS share,
-            r.body ->> 'legal_entity' AS legal_entity, r.body ->> 'currency' AS currency,
-            r.body ->> 'engagement_id' AS engagement, r.changed_at
-        FROM record r
-        WHERE r.kind = 'invoice' AND NOT r.deleted AND (r.body -> 'paid' ->> 'amount')::numeric > 0
-            AND (r.body -> 'gross' ->> 'amount')::numeric <> 0 AND r.body ->> 'engagement_id' IS NOT NULL
-    ) c
-    JOIN (
-        SELECT p.document, coalesce(sum(p.amount) FILTER (WHERE p.disposition = 'collected'), 0) AS collected,
-            coalesce(sum(p.amount) FILTER (WHERE p.disposition IN ('disputed', 'credited')), 0) AS in_question
-        FROM item_part p WHERE p.document IS NOT NULL GROUP BY 1
-    ) l ON l.document = c.id
-    WHERE greatest(l.collected, c.share - l.in_question) > 0
+    SELECT * FROM (
+        SELECT i.id, round(i.net * least(1, i.paid / i.payable), scale(i.net)) - coalesce(d.amount, 0) AS amount,
+            i.legal_entity, i.currency, i.engagement, i.changed_at
+        FROM (
+            SELECT r.id, r.body ->> 'legal_entity' AS legal_entity, r.body ->> 'currency' AS currency,
+                r.body ->> 'engagement_id' AS engagement,
+                (r.body -> 'net' ->> 'amount')::numeric
+                    - coalesce((r.body -> 'reduced_net' ->> 'amount')::numeric, 0) AS net,
+                (r.body -> 'gross' ->> 'amount')::numeric
+                    - coalesce((r.body -> 'credited' ->> 'amount')::numeric, 0)
+                    - coalesce((r.body -> 'written_off' ->> 'amount')::numeric, 0) AS payable,
+                (r.body -> 'paid' ->> 'amount')::numeric
+                    - coalesce((r.body -> 'returned' ->> 'amount')::numeric, 0) AS paid,
+                CASE WHEN EXISTS (SELECT FROM open_process o WHERE o.subject = r.id) THEN 'infinity'
+                    ELSE r.changed_at END AS changed_at
+            FROM record r
+            WHERE r.kind = 'invoice' AND NOT r.deleted AND r.body ->> 'status' NOT IN ('draft', 'void')
+                AND r.body ->> 'engagement_id' IS NOT NULL
+        ) i
+        LEFT JOIN (
+            SELECT p.document, sum(p.amount) AS amount FROM item_part p
+            WHERE p.disposition = 'disputed' AND p.came_from = 'collected' GROUP BY 1
+        ) d ON d.document = i.id
+        WHERE i.payable > 0 AND i.paid > 0
+    ) t WHERE t.amount <> 0
+    """,
+    owner="finance",
+    settles_in_seconds=60,
+)
+CREDITS = Match(
+    "credits in the ledger",
+    "What the ledger has as credited of an invoice is the net of its issued credit notes.",
+    ours="""
+    SELECT p.document AS key, sum(p.amount) AS amount, min(p.legal_entity) AS legal_entity,
+        min(p.currency) AS currency, min(p.engagement) AS engagement, NULL::timestamptz AS changed_at
+    FROM item_part p WHERE p.document IS NOT NULL AND p.disposition = 'credited' GROUP BY 1
+    """,
+    theirs="""
+    SELECT r.body ->> 'invoice_id', sum((r.body -> 'net' ->> 'amount')::numeric), min(r.body ->> 'legal_entity'),
+        min(r.body -> 'amount' ->> 'currency'), min(r.body ->> 'engagement_id'),
+        max(r.changed_at)
+    FROM record r
+    WHERE r.kind = 'credit_note' AND r.body ->> 'status' = 'issued'
+    GROUP BY 1
     """,
     owner="finance",
     settles_in_seconds=60,
 )
 
-MATCHES = (TIME_TO_LEDGER, LEDGER_TO_BILLING, BILLING_TO_ERP, LEDGER_TO_CASH)
+MATCHES = (TIME_TO_LEDGER, LEDGER_TO_BILLING, BILLING_TO_ERP, LEDGER_TO_CASH, CREDITS)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
 
 from accord.model.billing import Invoice, InvoiceLine, InvoiceProposal, Payment, ScheduledMilestone, TaxTreatment
 from accord.model.customer import CustomerStatus
 from accord.model.deal import Handover
 from accord.model.identity import canonical_id
-from accord.model.money import Money, Rounding, total
+from accord.model.money import Money, total
 from accord.rules.firm import LegalEntity
+from accord.rules.receivable import collected_net, open_amount, standing_paid, status_of
 from accord.rules.tax import rate_for, tax_on
 
 
@@ -102,15 +102,14 @@ def payment_status(invoice: Invoice) -> str:
     """What sales is told of one invoice."""
     if invoice.disputed:
         return "disputed"
-    if invoice.status in ("paid", "void", "uncollectible", "draft"):
-        return invoice.status
-    return "partially paid" if invoice.paid is not None and invoice.paid.amount > 0 else "open"
+    status = status_of(invoice)
+    return "partially paid" if status == "open" and standing_paid(invoice) else status
 
 
 def overall_status(invoices: Sequence[Invoice]) -> str:
     """The payment status of all invoices together: the one that needs most attention."""
     found = {payment_status(invoice) for invoice in invoices}
-    order = ("disputed", "uncollectible", "partially paid", "open", "paid", "void", "draft")
+    order = ("disputed", "uncollectible", "partially paid", "open", "paid", "written off", "credited", "void", "draft")
     return next((status for status in order if status in found), "nothing billed")
 
 
@@ -126,8 +125,8 @@ def engagement_status(
         project_number=project_number,
         project_status="active",
         payment_status=overall_status(invoices),
-        billed=None if zero is None else sum((each.gross for each in billed), start=zero),
-        paid=None if zero is None else sum((each.paid for each in billed if each.paid is not None), start=zero),
+        billed=None if zero is None else sum((each.gross - (each.credited or zero) for each in billed), start=zero),
+        paid=None if zero is None else sum((standing_paid(each) for each in billed), start=zero),
         status="in accord",
     )
 
@@ -136,8 +135,8 @@ def customer_status(customer_id: str, currency: str, invoices: Sequence[Invoice]
     """What sales is told of a customer's receivable, in the customer's currency."""
     receivable = Money.zero(currency)
     for invoice in invoices:
-        if invoice.currency == currency and invoice.status in ("open", "uncollectible"):
-            receivable = receivable + invoice.gross - (invoice.paid or Money.zero(currency))
+        if invoice.currency == currency and invoice.status not in ("draft", "void"):
+            receivable = receivable + open_amount(invoice)
     id = canonical_id("notice", "customer_status", customer_id)
     return CustomerStatus(
         id=id, customer_id=customer_id, payment_status=overall_status(invoices), receivable=receivable
@@ -145,15 +144,5 @@ def customer_status(customer_id: str, currency: str, invoices: Sequence[Invoice]
 
 
 def collected_by(payment: Payment, invoice: Invoice, paid_before: Money) -> Money:
-    """The part of the invoice's net amount that a payment collects, so that full payment collects it to the cent.
-
-    Payments pay net and tax alike; the net share of everything paid so far is rounded half up, and this payment's part
-    is the difference to the share before it.
-    """
-
-    def net_share(paid: Money) -> Money:
-        if invoice.gross.amount == 0:
-            return Money.zero(invoice.currency)
-        return invoice.net.times(min(Decimal(1), paid.amount / invoice.gross.amount), Rounding.HALF_UP)
-
-    return net_share(paid_before + payment.amount) - net_share(paid_before)
+    """The part of the invoice's net amount that a payment collects: the difference to the share before it."""
+    return collected_net(invoice, paid_before + payment.amount) - collected_net(invoice, paid_before)

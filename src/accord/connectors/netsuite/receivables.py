@@ -17,6 +17,7 @@ from accord.connectors.netsuite.writing import UPSERT, Fields, Upsert, asked, no
 from accord.engine.outcomes import Absent, Committed, Outcome, Rejected, Write
 from accord.model.billing import CreditNote, Invoice, Payment, ReceivableHold
 from accord.model.money import Money
+from accord.model.plain import to_plain
 
 SERVICE_ITEM = "ACCORD-SERVICES"  # external id of the item our lines are booked on, `service_item` in the settings
 INVOICE = Table(
@@ -51,6 +52,8 @@ CREDIT_NOTE = Table(
         key("id"),
         day("issued_on", "tranDate", required=True),
         text("reason", "memo", max_length=999, cut=True),
+        text("number", "otherRefNum", max_length=45),
+        text("billing_ref", "custbody_accord_billing_id"),
     ),
 )  # fmt: skip
 
@@ -146,24 +149,23 @@ async def _credit(session: Session, write: Write) -> Outcome:
 
 
 def _credited(write: Write, invoice: Json, config: Mapping[str, Any]) -> Fields:
+    amount = Decimal(write.body["amount"]["amount"])
+    lines = write.body.get("lines") or [_whole(write, invoice)]
+    fields: Fields = {name: {"id": invoice[name]["id"]} for name in ("entity", "subsidiary", "currency")}
+    fields["item"] = {"items": [_line(number, each, config) for number, each in enumerate(lines, start=1)]}
+    applied = min(amount, Decimal(invoice["amountRemaining"]))
+    if applied:
+        fields["apply"] = {"items": [{"doc": {"id": invoice["id"]}, "apply": True, "amount": applied}]}
+    return fields
+
+
+def _whole(write: Write, invoice: Json) -> Json:
+    """The one line of a credit of the invoice as a whole, with the invoice's own share of tax."""
     amount = Money.of(write.body["amount"]["amount"], write.body["amount"]["currency"])
     total = Decimal(invoice["total"])
     share = Decimal(invoice.get("taxTotal", 0)) / total if total else Decimal(0)
     tax = Money(amount.amount * share, amount.currency).rounded()
-    net = amount - tax
-    line = {
-        "line": 1,
-        "item": {"externalId": str(config.get("service_item") or SERVICE_ITEM)},
-        "description": write.body["reason"],
-        "amount": net.amount,
-        "taxAmount": tax.amount,
-    }
-    fields: Fields = {name: {"id": invoice[name]["id"]} for name in ("entity", "subsidiary", "currency")}
-    fields["item"] = {"items": [line]}
-    applied = min(amount.amount, Decimal(invoice["amountRemaining"]))
-    if applied:
-        fields["apply"] = {"items": [{"doc": {"id": invoice["id"]}, "apply": True, "amount": applied}]}
-    return fields
+    return {"text": write.body["reason"], "net": to_plain(amount - tax), "tax": to_plain(tax)}
 
 
 async def credited(session: Session, write: Write) -> Outcome:

@@ -8,7 +8,7 @@ from typing import Any
 from accord.connect.authenticator import StaticBearer
 from accord.connect.connector import Action, Connector, Credential, Limits, Proof, Resource
 from accord.connect.session import Session
-from accord.connectors.stripe import customers, invoices, reading, schedules, tax_rates
+from accord.connectors.stripe import credit_notes, customers, invoices, reading, schedules, tax_rates
 from accord.connectors.stripe.calls import by_id, each, probe, read
 from accord.connectors.stripe.errors import classify
 from accord.connectors.stripe.events import API_VERSION, WEBHOOK, changed, register_webhook
@@ -87,8 +87,8 @@ RESOURCES = (
         "Credit note",
         {
             "put": Action(
-                each(invoices.credit),
-                probe(invoices.find_credit, invoices.credited),
+                each(credit_notes.credit),
+                probe(credit_notes.find_credit, credit_notes.credited),
                 KEYED,
                 links=("invoice_id",),
             )

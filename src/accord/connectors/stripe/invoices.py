@@ -1,4 +1,4 @@
-"""Invoices: issued in three calls that are one effect, voided, and credited."""
+"""Invoices: issued in three calls that are one effect, and voided."""
 
 from __future__ import annotations
 
@@ -190,43 +190,3 @@ def voided(invoice: Json) -> Outcome:
     return (
         Committed(str(invoice["id"])) if invoice["status"] == "void" else Absent(f"the invoice is {invoice['status']}")
     )
-
-
-async def credit(steps: Steps) -> Outcome:
-    """Credit an invoice: first what is still open, then what was paid, back to where the connection says.
-
-    `credit_paid_by` is customer_balance (default), refund or out_of_band.
-    """
-    write = steps.write
-    invoice_id = write.vendor_ids.get(write.body["invoice_id"])
-    if invoice_id is None:
-        return Rejected("not_writable", "the invoice is not known in Stripe yet", ("invoice_id",))
-    # The split below depends on what is open now, so a repeat could not use the key: look first.
-    known = await find_credit(steps.session, write) if write.attempt > 1 else None
-    if known is not None:
-        return credited(known)
-    invoice = await read(steps.session, f"invoices/{invoice_id}")
-    amount = units_of(from_plain(Money, write.body["amount"]))
-    form: dict[str, Any] = {
-        "invoice": invoice_id,
-        "amount": amount,
-        "memo": write.body.get("reason"),
-        "metadata": {"accord_id": write.canonical_id},
-    }
-    back = amount - min(amount, invoice["amount_remaining"])
-    if back:
-        by = {"refund": "refund_amount", "out_of_band": "out_of_band_amount"}
-        form[by.get(str(steps.session.config.get("credit_paid_by")), "credit_amount")] = back
-    return credited(await steps.post("create", "credit_notes", form))
-
-
-def credited(note: Json) -> Outcome:
-    return Committed(
-        str(note["id"]),
-        {"number": note["number"], "total": to_plain(money_of(note["total"], note["currency"]))},
-    )
-
-
-async def find_credit(session: Session, write: Write) -> Json | None:
-    invoice_id = write.vendor_ids.get(write.body["invoice_id"])
-    return await ours(session, "credit_notes", {"invoice": invoice_id}, write.canonical_id) if invoice_id else None

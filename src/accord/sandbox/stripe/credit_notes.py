@@ -21,6 +21,17 @@ REASONS = ("duplicate", "fraudulent", "order_change", "product_unsatisfactory")
 
 
 def create(call: Call) -> Json:
+    invoice, note, back = _wanted(call)
+    return _issue(call.account, invoice, note, back)
+
+
+def preview(call: Call) -> Json:
+    """What a credit note would be, without issuing it."""
+    _, note, _ = _wanted(call)
+    return note
+
+
+def _wanted(call: Call) -> tuple[Json, Json, dict[str, int]]:
     form, account = call.form, call.account
     invoice = account.find("invoice", form.required("invoice"), "invoice")
     amount, lines = form.integer("amount", low=1), _lines(account, form, invoice)
@@ -42,7 +53,7 @@ def create(call: Call) -> Json:
         )
     note = _note(account, invoice, lines or [_whole(account, amount or 0)], fields)
     _split(invoice, note, back)
-    return _issue(account, invoice, note, back)
+    return invoice, note, back
 
 
 def _lines(account: Account, form: Form, invoice: Json) -> list[Json]:
@@ -254,6 +265,7 @@ def list_lines(call: Call) -> Json:
 ROUTES: Routes = {
     ("POST", "credit_notes"): create,
     ("GET", "credit_notes"): list_notes,
+    ("GET", "credit_notes/preview"): preview,
     ("GET", "credit_notes/*"): lambda call: call.found("credit_note"),
     ("GET", "credit_notes/*/lines"): list_lines,
     ("POST", "credit_notes/*"): update,
