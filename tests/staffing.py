@@ -5,12 +5,18 @@ Today is Wednesday, 2026-11-25; the last four whole weeks run from Monday, 2026-
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from accord.db import open_pool
 from accord.db.pool import Pool, transaction
 from accord.ledger import people, terms
 from accord.ledger.rating import rate_waiting
@@ -19,6 +25,8 @@ from accord.model.money import Money
 from accord.model.people import Holiday, Person, Staffing, TimeOff
 from accord.model.terms import BillingTerms, Cap, CapLevel, RateRow
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
+from tests.conftest import TEMPLATE
+from tests.seeding import seed
 
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
 TODAY = NOW.date()
@@ -99,3 +107,42 @@ async def staff(pool: Pool, staffing: Staffing = STAFFING, entries: Any = None) 
         await terms.declare(db, TERMS, by="fatima")
         await take(db, month() if entries is None else entries, (), source="time")
     await rate_waiting(pool, NOW)
+
+
+@pytest.fixture(scope="module")
+def firm_database(create_database: Callable[[str], tuple[str, str]], database_server: str) -> Iterator[str]:
+    """The name of a database with the seeded firm and its staff: to look at, and to copy for what changes it."""
+    name, url = create_database(TEMPLATE)
+
+    async def write() -> None:
+        pool = await open_pool(url, min_size=1, max_size=2)
+        async with transaction(pool) as db:
+            await seed(db, NOW)
+            # As the router names it: one story a deal.
+            await db.execute("UPDATE process SET one_per = subject WHERE name = 'quote_to_project'")
+        await staff(pool)
+        await pool.close()
+
+    asyncio.run(write())
+    yield name
+    with psycopg.connect(database_server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def firm(firm_database: str, database_server: str) -> AsyncIterator[Pool]:
+    """The staffed firm, to be looked at and left as it is."""
+    pool = await open_pool(make_conninfo(database_server, dbname=firm_database), min_size=1, max_size=4)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def own_firm(firm_database: str, create_database: Callable[[str], tuple[str, str]]) -> AsyncIterator[Pool]:
+    """A copy of the staffed firm that a test may change."""
+    name, url = create_database(firm_database)
+    pool = await open_pool(url, min_size=1, max_size=4)
+    yield pool
+    await pool.close()
+    with psycopg.connect(url.replace(name, "postgres"), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

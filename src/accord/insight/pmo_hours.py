@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+
+from accord.engine.shell import Connection
 
 # Days are counted once for each calendar, pattern of workdays and range, not for each person: there are few of those.
 AVAILABLE = """
@@ -49,13 +51,26 @@ span AS (
 # The terms in force say which tasks nobody pays for; who told an entry may say so too.
 FREE_TASKS = """
 free_task AS (
-    SELECT t.engagement, t.legal_entity, f.task
+    SELECT DISTINCT t.engagement, t.legal_entity, f.task
     FROM (SELECT DISTINCT ON (engagement, legal_entity) engagement, legal_entity, body FROM billing_terms
           ORDER BY engagement, legal_entity, version DESC) t
     CROSS JOIN LATERAL jsonb_array_elements_text(t.body -> 'non_billable_tasks') AS f (task)
 )"""
-IS_BILLABLE = """w.billable AND w.engagement IS NOT NULL AND NOT EXISTS (SELECT FROM free_task f
-    WHERE f.engagement = w.engagement AND f.legal_entity = w.legal_entity AND f.task = w.task)"""
+WITH_FREE_TASKS = """LEFT JOIN free_task f ON f.engagement = w.engagement AND f.legal_entity = w.legal_entity
+        AND f.task = w.task"""
+IS_BILLABLE = "(w.billable AND w.engagement IS NOT NULL AND f.task IS NULL)"
+
+# What the hours of a range of days were told by, and when each source told of them last.
+SOURCES = """
+SELECT source, max(recorded_at) FROM work_entry w
+WHERE w.current AND w.kind = 'time' AND w.worked_on BETWEEN %(first_day)s AND %(last_day)s GROUP BY 1 ORDER BY 1
+"""
+
+
+async def time_sources(db: Connection, first_day: date, last_day: date) -> tuple[tuple[str, datetime], ...]:
+    """Each source of time of these days with its newest fact about them."""
+    rows = await (await db.execute(SOURCES, {"first_day": first_day, "last_day": last_day})).fetchall()
+    return tuple((source, at) for source, at in rows)
 
 
 @dataclass(frozen=True, slots=True)

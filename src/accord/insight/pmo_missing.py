@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from accord.db import keyset
 from accord.engine.shell import Connection
 from accord.insight.engagements import sums
-from accord.insight.pmo_hours import AVAILABLE, FREE_TASKS, IS_BILLABLE, Weeks
+from accord.insight.pmo_hours import AVAILABLE, FREE_TASKS, IS_BILLABLE, WITH_FREE_TASKS, Weeks, time_sources
 from accord.ledger import terms as declared
 from accord.model.money import Money
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
@@ -55,7 +55,8 @@ FROM week k WHERE k.worker = %(worker)s ORDER BY k.starts_on
 BROUGHT = f"""
 WITH {FREE_TASKS}
 SELECT w.worker, b.currency, sum(w.quantity), coalesce(sum(b.amount) FILTER (WHERE {IS_BILLABLE}), 0)
-FROM work_entry w LEFT JOIN billable_item b ON b.source_id = w.id AND b.source_revision = w.revision
+FROM work_entry w {WITH_FREE_TASKS}
+    LEFT JOIN billable_item b ON b.source_id = w.id AND b.source_revision = w.revision
     AND b.kind = 'time' AND b.reverses IS NULL
     AND (%(entities)s::text[] IS NULL OR b.legal_entity = ANY(%(entities)s))
 WHERE w.current AND w.kind = 'time' AND w.status = 'approved' AND w.worker = ANY(%(workers)s)
@@ -83,10 +84,6 @@ NOT_DECLARED = """
 SELECT count(DISTINCT w.worker) FROM work_entry w
 WHERE w.current AND w.kind = 'time' AND w.worked_on BETWEEN %(first_day)s AND %(last_day)s AND w.worker IS NOT NULL
     AND NOT EXISTS (SELECT FROM person_spell p WHERE p.worker = w.worker)
-"""
-FRESHNESS = """
-SELECT source, max(recorded_at) FROM work_entry w
-WHERE w.current AND w.kind = 'time' AND w.worked_on BETWEEN %(first_day)s AND %(last_day)s GROUP BY 1 ORDER BY 1
 """
 FORMULA = (
     "not submitted = Σ over weeks of max(0, contractual hours − holidays − time off − approved − submitted); worth:"
@@ -142,7 +139,7 @@ class MissingTime:
     weeks: Weeks
     people: tuple[Missing, ...]
     undeclared: int
-    sources: tuple[tuple[str, Any], ...]
+    sources: tuple[tuple[str, datetime], ...]
 
     @property
     def managers(self) -> tuple[OfManager, ...]:
@@ -192,7 +189,7 @@ class OpenEntry:
     source_key: str
     engagement: str | None
     engagement_name: str | None
-    recorded_at: Any
+    recorded_at: datetime
 
 
 async def missing_time(
@@ -217,10 +214,9 @@ async def missing_time(
         for row in rows
     )
     strangers = await (await db.execute(NOT_DECLARED, about)).fetchone()
-    sources = await (await db.execute(FRESHNESS, about)).fetchall()
     # Who is not declared belongs to no legal entity, so only who sees all of them is told.
     undeclared = strangers[0] if strangers and entities is None else 0
-    return MissingTime(weeks, people, undeclared, tuple(map(tuple, sources)))
+    return MissingTime(weeks, people, undeclared, await time_sources(db, weeks.first_day, weeks.last_day))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from accord.rules.measures.catalogue import DEFINITIONS, history
 
 
 def test_every_measure_of_the_list_is_there() -> None:
-    """features.md 3.3, in its order."""
+    """features.md 3.3, and the burn of caps of 3.2."""
     names = {each.name for each in DEFINITIONS.values()}
     assert names == {
         "ageing",
@@ -16,6 +16,7 @@ def test_every_measure_of_the_list_is_there() -> None:
         "average_days_delinquent",
         "backlog",
         "book_to_bill",
+        "cap",
         "collection_effectiveness",
         "direct_cost",
         "dispute_cycle",

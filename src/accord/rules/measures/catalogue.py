@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from accord.rules.measures import ageing, latency, people, quality, receivables, sales
+from accord.rules.measures import ageing, caps, latency, people, quality, receivables, sales
 from accord.rules.measures.definition import Definition, Measure
 
 
@@ -21,7 +21,7 @@ def _definitions(module: ModuleType) -> Iterator[Definition]:
 
 def _catalogue() -> dict[str, Definition]:
     found: dict[str, Definition] = {}
-    for module in (people, sales, latency, quality, receivables, ageing):
+    for module in (people, sales, caps, latency, quality, receivables, ageing):
         for each in _definitions(module):
             if found.setdefault(each.id, each) != each:
                 raise ValueError(f"two measures are called {each.id}")

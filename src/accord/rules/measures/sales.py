@@ -23,6 +23,17 @@ def backlog(signed: Money, unexercised_options: Money, recognised: Money) -> Mon
 
 @measure(
     "backlog",
+    "unbilled",
+    "contracted value (milestones, and subscription months of what is signed) − invoiced to date, before tax",
+    Unit.MONEY,
+    note="Where no revenue schedule is kept. Credited amounts are not invoiced.",
+)
+def unbilled_backlog(contracted: Money, invoiced: Money) -> Money:
+    return contracted - invoiced
+
+
+@measure(
+    "backlog",
     "authorized_budget",
     "authorized budget − revenue recognised to date",
     Unit.MONEY,
@@ -82,6 +93,17 @@ def wip_days(unbilled: Money, revenue: Money, days: int) -> Decimal:
 
 
 @measure(
+    "wip_days",
+    "earned",
+    "WIP ÷ value earned in the period × days of the period",
+    Unit.DAYS,
+    note="Earned: approved value worked in the period that is billed or may be. Where no revenue schedule is kept.",
+)
+def wip_days_of_earned(unbilled: Money, earned: Money, days: int) -> Decimal:
+    return ratio(Money(unbilled.amount * days, unbilled.currency), earned, "the value earned")
+
+
+@measure(
     "direct_cost",
     "loaded",
     "loaded hourly cost × hours + expenses + subcontracted work",
@@ -94,6 +116,18 @@ def direct_cost(labour: Money, expenses: Money, subcontract: Money) -> Money:
 @measure("margin", "project", "(revenue − direct cost) ÷ revenue", Unit.RATIO)
 def project_margin(revenue: Money, cost: Money) -> Decimal:
     return ratio(revenue - cost, revenue, "revenue")
+
+
+@measure(
+    "margin",
+    "earned",
+    "(value earned to date − direct cost) ÷ value earned to date",
+    Unit.RATIO,
+    note="Earned: approved value that is billed or may be, without what is over a cap, written off or not billable."
+    " Where no revenue schedule is kept.",
+)
+def margin_of_earned(earned: Money, cost: Money) -> Decimal:
+    return ratio(earned - cost, earned, "the value earned")
 
 
 @measure(

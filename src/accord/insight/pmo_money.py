@@ -1,0 +1,175 @@
+"""Contracted, earned, billed and collected: what the ledger and the signed schedules say, set-based.
+
+Sums come from `ledger_total`, which the ledger keeps by month, so they cost the same however many items there are. Work
+is what is not scheduled: time, expenses and usage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from accord.engine.shell import Connection
+from accord.model.money import Money
+from accord.rules.measures import people, sales
+from accord.rules.measures.definition import Reading
+
+ZERO = Decimal(0)
+INVOICED = ("billed", "collected", "disputed")
+UNBILLED = ("wip", "draft", "held")
+EARNED = (*UNBILLED, *INVOICED, "drawn")
+# What somebody has decided about: realization asks how much of it was billed. Retainers are billed before.
+DECIDED = (*INVOICED, "credited", "written_off", "non_billable", "over_cap")
+
+_SCOPE = """(%(ids)s::text[] IS NULL OR engagement = ANY(%(ids)s))
+        AND (%(entities)s::text[] IS NULL OR legal_entity = ANY(%(entities)s))"""
+LIES = f"""
+WITH scheduled AS (
+    SELECT p.engagement, p.legal_entity, p.currency, p.disposition, sum(p.amount) AS amount
+    FROM billable_item b JOIN item_part p ON p.item_id = b.id
+    WHERE b.kind IN ('milestone', 'subscription_period')
+        AND (%(ids)s::text[] IS NULL OR b.engagement = ANY(%(ids)s))
+        AND (%(entities)s::text[] IS NULL OR b.legal_entity = ANY(%(entities)s))
+        AND (%(since)s::date IS NULL OR p.worked_on >= %(since)s)
+        AND (%(until)s::date IS NULL OR p.worked_on < %(until)s)
+    GROUP BY 1, 2, 3, 4
+), everything AS (
+    SELECT engagement, legal_entity, currency, disposition, sum(amount) AS amount FROM ledger_total
+    WHERE {_SCOPE}
+        AND (%(since)s::date IS NULL OR month >= %(since)s) AND (%(until)s::date IS NULL OR month < %(until)s)
+    GROUP BY 1, 2, 3, 4
+), line AS (
+    SELECT engagement, legal_entity, currency, false AS scheduled, disposition, amount FROM everything
+    UNION ALL SELECT engagement, legal_entity, currency, false, disposition, -amount FROM scheduled
+    UNION ALL SELECT engagement, legal_entity, currency, true, disposition, amount FROM scheduled
+)
+SELECT CASE WHEN %(each)s THEN engagement ELSE '' END, CASE WHEN %(each)s THEN legal_entity ELSE '' END, currency,
+    scheduled, disposition, sum(amount)
+FROM line GROUP BY 1, 2, 3, 4, 5 HAVING sum(amount) <> 0
+"""
+# What is signed: milestones, and months of subscriptions. What was cancelled is no longer promised.
+CONTRACTED = """
+WITH signed AS (
+    SELECT r.correlation AS engagement, r.body ->> 'legal_entity' AS legal_entity, v ->> 'currency' AS currency,
+        (v ->> 'amount')::numeric * CASE r.kind WHEN 'recurring_schedule' THEN (r.body ->> 'months')::numeric ELSE 1 END
+            AS amount
+    FROM record r CROSS JOIN LATERAL coalesce(r.body -> 'amount', r.body -> 'monthly') v
+    WHERE r.kind IN ('scheduled_milestone', 'recurring_schedule') AND NOT r.deleted
+        AND r.body ->> 'status' <> 'cancelled' AND r.correlation IS NOT NULL
+        AND (%(ids)s::text[] IS NULL OR r.correlation = ANY(%(ids)s))
+        AND (%(entities)s::text[] IS NULL OR r.body ->> 'legal_entity' = ANY(%(entities)s))
+)
+SELECT CASE WHEN %(each)s THEN engagement ELSE '' END, CASE WHEN %(each)s THEN legal_entity ELSE '' END, currency,
+    sum(amount)
+FROM signed GROUP BY 1, 2, 3
+"""
+# Kinds of records whose newest change says how fresh money is.
+CHANGED = """
+SELECT k.kind, (SELECT r.changed_at FROM record r WHERE r.kind = k.kind ORDER BY r.changed_at DESC LIMIT 1)
+FROM unnest(%(kinds)s::text[]) AS k (kind)
+"""
+POSTED = "SELECT max(posted_at) FROM (SELECT posted_at FROM transfer ORDER BY id DESC LIMIT 100) latest"
+
+
+@dataclass(slots=True)
+class Stand:
+    """The money of one engagement (or of all: then it is '') in one legal entity and currency; by disposition, apart
+    for what is scheduled and for work."""
+
+    engagement: str
+    legal_entity: str
+    currency: str
+    contracted: Decimal = ZERO
+    scheduled: dict[str, Decimal] = field(default_factory=dict)
+    work: dict[str, Decimal] = field(default_factory=dict)
+
+    def sum_of(self, dispositions: Iterable[str], *parts: Mapping[str, Decimal]) -> Money:
+        """What lies in these dispositions, of work and schedule alike when no part is named."""
+        chosen = parts or (self.scheduled, self.work)
+        names = tuple(dispositions)
+        return Money(sum((part.get(name, ZERO) for part in chosen for name in names), ZERO), self.currency).rounded()
+
+    @property
+    def value(self) -> Money:
+        return Money(self.contracted, self.currency).rounded()
+
+    @property
+    def earned(self) -> Money:
+        return self.sum_of(EARNED)
+
+    @property
+    def billed(self) -> Money:
+        return self.sum_of(INVOICED)
+
+    @property
+    def unbilled(self) -> Money:
+        return self.sum_of(UNBILLED)
+
+    @property
+    def held(self) -> Money:
+        return self.sum_of(("held",))
+
+    @property
+    def over_cap(self) -> Money:
+        return self.sum_of(("over_cap",))
+
+    @property
+    def backlog(self) -> Reading:
+        """Of what is scheduled: contracted less invoiced."""
+        return sales.unbilled_backlog(self.value, self.sum_of(INVOICED, self.scheduled))
+
+    @property
+    def realization(self) -> tuple[Reading, ...]:
+        """Billing, collection and overall realization of the work that somebody has decided about, at the rates
+        agreed."""
+        standard = self.sum_of(DECIDED, self.work)
+        billed, collected = self.sum_of(INVOICED, self.work), self.sum_of(("collected",), self.work)
+        return (
+            people.billing_realization(billed, standard),
+            people.collection_realization(collected, billed),
+            people.overall_realization(collected, standard),
+        )
+
+
+async def stands(
+    db: Connection,
+    *,
+    ids: Sequence[str] | None = None,
+    entities: Sequence[str] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    each: bool = False,
+) -> list[Stand]:
+    """The money by currency, or with `each` by engagement, legal entity and currency; `since` and `until` (exclusive)
+    are first days of months and limit the ledger to what was worked between them, not what is contracted."""
+    about = {
+        "ids": None if ids is None else list(ids), "entities": None if entities is None else list(entities),
+        "since": since, "until": until, "each": each,
+    }  # fmt: skip
+    found: dict[tuple[str, str, str], Stand] = {}
+    for *key, scheduled, disposition, amount in await (await db.execute(LIES.encode(), about)).fetchall():
+        stand = found.setdefault(tuple(key), Stand(*key))
+        (stand.scheduled if scheduled else stand.work)[disposition] = amount
+    for *key, amount in await (await db.execute(CONTRACTED, about)).fetchall():
+        found.setdefault(tuple(key), Stand(*key)).contracted = amount
+    return [found[key] for key in sorted(found)]
+
+
+async def changed(db: Connection, kinds: Sequence[str]) -> tuple[tuple[str, datetime], ...]:
+    """The newest change of each kind of record there is any of."""
+    rows = await (await db.execute(CHANGED, {"kinds": list(kinds)})).fetchall()
+    return tuple((kind.replace("_", " "), at) for kind, at in rows if at is not None)
+
+
+async def ledger_changed(db: Connection) -> tuple[tuple[str, datetime], ...]:
+    """When the ledger was last moved."""
+    row = await (await db.execute(POSTED)).fetchone()
+    return () if row is None or row[0] is None else (("ledger", row[0]),)
+
+
+def wip_days(unbilled: Stand | None, earned: Stand, days: int) -> Reading:
+    """WIP of today by what was earned in a period of `days`. Pure."""
+    wip = unbilled.unbilled if unbilled is not None else Money.zero(earned.currency)
+    return sales.wip_days_of_earned(wip, earned.earned, days)
