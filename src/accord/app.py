@@ -39,6 +39,7 @@ from accord.engine.worker import Pace, Worker
 from accord.invariants import watch as invariants
 from accord.ledger import postings
 from accord.ledger.approving import note_issued
+from accord.ledger.fitting import fit_waiting
 from accord.ledger.rating import rate_waiting
 from accord.processes import PROCESSES
 from accord.reconcile import checking
@@ -423,6 +424,8 @@ class WorkerProcess:
         """Give approved work its price as it comes in; note which proposals have become invoices and what came late."""
         while not self._stopping.is_set():
             self._work.clear()
+            # What waits over a cap is older than what comes in: it has the first right to the room of a raised one.
+            await fit_waiting(self._house.pool, self._house.now())
             report = await rate_waiting(self._house.pool, self._house.now())
             if report.entries:
                 log.info("work rated", rated=report.rated, reversed=report.reversed, problems=report.problems)

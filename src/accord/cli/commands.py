@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from accord.cli import closing_commands
+from accord.cli import closing_commands, rates_commands
 
 app = typer.Typer(
     name="accord",
@@ -39,6 +39,7 @@ adjustments_app = typer.Typer(
 app.add_typer(connect_app, name="connect", rich_help_panel="Set up")
 app.add_typer(key_app, name="key", rich_help_panel="Set up")
 app.add_typer(terms_app, name="terms", rich_help_panel="Set up")
+app.add_typer(rates_commands.app, name="rates", rich_help_panel="Set up")
 app.add_typer(people_app, name="people", rich_help_panel="Set up")
 app.add_typer(proposals_app, name="proposals", rich_help_panel="Look and act")
 app.add_typer(adjustments_app, name="adjustments", rich_help_panel="Look and act")
@@ -431,6 +432,22 @@ def missing_time(
     from accord.cli.people import run_missing_time
 
     run_missing_time(weeks, manager, as_json=as_json)
+
+
+@terms_app.command("release")
+def terms_release(
+    engagement: Annotated[str, typer.Argument(help="Id of the engagement.")],
+    entity: Annotated[str, typer.Argument(help="Code of the legal entity.")],
+    by: Who,
+    item: Annotated[
+        list[str] | None, typer.Option(help="Items that go first, in this order; `accord explain` names them.")
+    ] = None,
+    only: Annotated[bool, typer.Option("--only", help="Set free those items alone.")] = False,
+) -> None:
+    """Set free what lies over a cap as far as the newest terms have room: chosen items first, then by day of work."""
+    from accord.cli.rates import run_release
+
+    run_release(engagement, entity, item or [], by, only=only)
 
 
 @proposals_app.command("make")

@@ -14,18 +14,23 @@ from typing import Any
 
 from accord.engine.shell import Connection
 from accord.errors import NotFound
+from accord.ledger import exchange
 from accord.ledger.rating import work_entry
 from accord.model.plain import from_plain
 from accord.model.terms import BillingTerms, RateRow
 from accord.model.work import WorkEntry
 from accord.rules.rating import Pricer
+from accord.rules.rating.counters import Convert
 
 AT_ONCE = 2_000
+
+Met = tuple[str, Decimal, Decimal]
 
 ITEM = """
 SELECT i.id, i.kind, i.engagement, i.legal_entity, i.currency, i.amount, i.source, i.source_id, i.approved_at,
     i.reverses, i.worked_on, i.quantity, i.unit, i.rate, i.rate_id, i.terms_version, i.source_revision, i.counters,
-    i.cause, coalesce(s.body -> 'amount', s.body -> 'net') ->> 'amount', s.body ->> 'name'
+    i.cause, coalesce(s.body -> 'amount', s.body -> 'net') ->> 'amount', s.body ->> 'name',
+    coalesce((SELECT o.recorded_at FROM billable_item o WHERE o.id = i.reverses), i.recorded_at)
 FROM billable_item i
 LEFT JOIN record s ON s.id = i.source_id AND s.kind = CASE i.kind WHEN 'milestone' THEN 'scheduled_milestone'
     WHEN 'subscription_period' THEN 'invoice' END
@@ -47,6 +52,10 @@ JOIN unnest(%(engagements)s::text[], %(versions)s::integer[]) AS x (engagement, 
 PARTS = """
 SELECT p.item_id, p.part, p.disposition, p.amount, p.quantity, p.document, p.line, p.cause, p.reference
 FROM item_part p WHERE p.item_id = ANY(%(ids)s) ORDER BY p.item_id, p.part
+"""
+# What a raised or lowered cap has moved since the item got its price.
+CAP_MOVES = """
+SELECT item_id, counter, added, reached FROM cap_move WHERE item_id = ANY(%(ids)s) ORDER BY item_id, at, part, counter
 """
 # An invoice line is named by invoice (canonical id or number) and the number of the line.
 LINE = """
@@ -90,8 +99,8 @@ class PartOfItem:
 class ItemExplained:
     """One item: what it is worth, why, and what the price comes to when it is made again.
 
-    `counters` are caps, retainers and meters: name, what the item added, what it came to. `recomputed` is None where
-    the source is gone; `agrees` is whether the two are equal to the minor unit.
+    `counters` are caps, retainers and meters: name, what the item added, what it came to; then what changed caps moved.
+    `recomputed` is None where the source is gone; `agrees` is whether the two are equal to the minor unit.
     """
 
     id: str
@@ -168,9 +177,19 @@ async def explain_items(db: Connection, ids: Sequence[str]) -> list[ItemExplaine
     entries = await _entries(db, rows)
     terms = await _terms(db, rows)
     parts: dict[str, list[PartOfItem]] = {}
-    for item, _, *rest in await (await db.execute(PARTS, {"ids": [row[0] for row in rows]})).fetchall():
+    there = {"ids": [row[0] for row in rows]}
+    for item, _, *rest in await (await db.execute(PARTS, there)).fetchall():
         parts.setdefault(item, []).append(PartOfItem(*rest))
-    return [_explained(row, entries, terms, tuple(parts.get(row[0], ()))) for row in rows]
+    moved: dict[str, list[Met]] = {}
+    for item, *counted in await (await db.execute(CAP_MOVES, there)).fetchall():
+        moved.setdefault(item, []).append((counted[0], counted[1], counted[2]))
+    spent = {each.cost.currency for each in entries.values() if each.cost is not None}
+    days = [each.worked_on for each in entries.values()]
+    rates = await exchange.for_pricing(db, terms.values(), days, spent)
+    return [
+        _explained(row, entries, terms, tuple(parts.get(row[0], ())), tuple(moved.get(row[0], ())), rates)
+        for row in rows
+    ]
 
 
 async def disagreements(db: Connection) -> AsyncIterator[LineExplained]:
@@ -193,10 +212,12 @@ def _explained(
     entries: dict[tuple[str, int], WorkEntry],
     terms: dict[tuple[str, str, int], BillingTerms],
     parts: tuple[PartOfItem, ...],
+    moved: tuple[Met, ...],
+    rates: exchange.Exchange,
 ) -> ItemExplained:
     (
         id, kind, engagement, entity, currency, amount, source, source_id, _, reverses, worked_on, quantity, unit,
-        rate, rate_id, version, revision, counters, _, told, name,
+        rate, rate_id, version, revision, counters, _, told, name, recorded_at,
     ) = row  # fmt: skip
     entry = entries.get((source_id, revision or 0))
     of = entity if kind != "intercompany" or entry is None else entry.legal_entity or entity
@@ -207,7 +228,7 @@ def _explained(
         kind=kind,
         amount=amount,
         currency=currency,
-        recomputed=_again(kind, entry, under, met, told, reversing=reverses is not None),
+        recomputed=_again(kind, entry, under, met, told, rates.known_at(recorded_at), reversing=reverses is not None),
         worked_on=worked_on,
         quantity=quantity,
         unit=unit,
@@ -215,7 +236,7 @@ def _explained(
         rate_row=None if under is None else next((each for each in under.rates if each.id == rate_id), None),
         terms_version=version,
         clause=None if under is None else under.clause,
-        counters=met,
+        counters=(*met, *moved),
         entry=entry,
         source=name or source,
         reverses=reverses,
@@ -229,6 +250,7 @@ def _again(
     terms: BillingTerms | None,
     counters: tuple[tuple[str, Decimal, Decimal], ...],
     told: str | None,
+    convert: Convert,
     *,
     reversing: bool,
 ) -> Decimal | None:
@@ -237,7 +259,7 @@ def _again(
         return None if told is None else Decimal(told)
     if entry is None or terms is None:
         return None
-    rated = Pricer(terms, {name: after - added for name, added, after in counters}).rate(entry)
+    rated = Pricer(terms, {name: after - added for name, added, after in counters}, convert).rate(entry)
     if isinstance(rated, tuple):
         return None
     amount = rated.intercompany if kind == "intercompany" else rated.amount

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from accord.db.pool import Pool, transaction
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
+from accord.ledger import exchange
 from accord.ledger import terms as declared
 from accord.ledger.reversing import Reversal, reverse
 from accord.ledger.unpriced import Unpriced, keep_unpriced
@@ -181,7 +182,9 @@ async def _price(
     if names:
         rows = await (await db.execute(COUNTERS, {"names": names})).fetchall()
         used = {name: amount - reversal.given_back.get(name, ZERO) for name, amount in rows}
-    pricer = Pricer(terms, used)
+    spent = {entry.cost.currency for entry in entries if entry.cost is not None}
+    rates = await exchange.for_pricing(db, [terms], (entry.worked_on for entry in entries), spent)
+    pricer = Pricer(terms, used, rates.known_at(None))
     for entry in entries:
         rated = pricer.rate(entry)
         if isinstance(rated, tuple):

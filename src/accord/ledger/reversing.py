@@ -22,7 +22,10 @@ PRICED = (
 )  # fmt: skip
 
 STANDING = f"""
-SELECT i.id, i.source_id, i.source_revision, i.amount, i.counters,
+SELECT i.id, i.source_id, i.source_revision, i.amount,
+    coalesce(i.counters, '[]') || coalesce((
+        SELECT jsonb_agg(jsonb_build_array(m.counter, m.added::text, m.reached::text)) FROM cap_move m
+        WHERE m.item_id = i.id), '[]'),
     (SELECT ({", ".join(f"o.{name}" for name in PRICED)})
         IS NOT DISTINCT FROM ({", ".join(f"n.{name}" for name in PRICED)})
      FROM work_entry o, work_entry n
@@ -36,7 +39,7 @@ ORDER BY i.id
 # A draft that is approved is locked: the customer's invoice is being made of it.
 TAKE_BACK = """
 WITH old AS (
-    SELECT p.*, p.disposition IN ('wip', 'held', 'over_cap', 'non_billable', 'intercompany')
+    SELECT p.*, p.disposition IN ('wip', 'held', 'over_cap', 'non_billable', 'intercompany', 'drawn')
         OR (p.disposition = 'draft' AND d.status IN ('draft', 'held')) AS open
     FROM item_part p LEFT JOIN proposal d ON d.id = p.document WHERE p.item_id = ANY(%(items)s)
 ), item AS (

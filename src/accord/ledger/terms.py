@@ -35,6 +35,16 @@ WITH freed AS (
 INSERT INTO work_to_rate (entry_id, revision, engagement, legal_entity, worked_on, again) SELECT * FROM freed
 ON CONFLICT DO NOTHING
 """
+# What lies over their caps is looked at anew by the next rating run.
+FIT_AGAIN = """
+INSERT INTO cap_to_fit (engagement, legal_entity)
+SELECT DISTINCT t.engagement, t.legal_entity
+FROM ledger_total t
+JOIN unnest(%(engagements)s::text[], %(entities)s::text[]) AS x (engagement, entity)
+    ON t.engagement = x.engagement AND t.legal_entity = x.entity
+WHERE t.disposition = 'over_cap' AND t.parts > 0
+ON CONFLICT DO NOTHING
+"""
 LATEST = """
 SELECT DISTINCT ON (t.engagement, t.legal_entity) t.engagement, t.legal_entity, t.version, t.customer, t.body
 FROM billing_terms t
@@ -52,7 +62,8 @@ Key = tuple[str, str]
 async def declare(connection: Connection, terms: Iterable[BillingTerms], *, by: str) -> dict[Key, int]:
     """Declare terms, inside the caller's transaction; the versions of those that say something new.
 
-    The version given is not looked at: it is one more than the last. Work that had no price is queued again.
+    The version given is not looked at: it is one more than the last. Work that had no price is queued again,
+    and what lies over a cap is looked at anew.
     """
     rows = [
         {
@@ -68,6 +79,7 @@ async def declare(connection: Connection, terms: Iterable[BillingTerms], *, by: 
     if written:
         parameters = {"engagements": [key[0] for key in written], "entities": [key[1] for key in written]}
         await connection.execute(TRY_AGAIN, parameters)
+        await connection.execute(FIT_AGAIN, parameters)
         entries = [
             {"actor": by, "action": "terms declared", "about": key[0], "detail": {"legal_entity": key[1], "version": n}}
             for key, n in written.items()

@@ -25,11 +25,14 @@ from accord.rules.rating.counters import (
 )
 from accord.rules.rating.rates import RateTable
 
+Added = tuple[tuple[str, Decimal], ...]
+
 ZERO = Decimal(0)
 HUNDRED = Decimal(100)
 SIXTY = Decimal(60)
 # Hours of a share of an item: whole minutes, told with six decimals.
 HOURS = Decimal("0.000001")
+NEARLY = Decimal("0.000000001")
 _ROUNDING = {Rounding.HALF_UP: ROUND_HALF_UP, Rounding.HALF_EVEN: ROUND_HALF_EVEN, Rounding.DOWN: ROUND_DOWN}
 
 
@@ -83,6 +86,29 @@ class Pricer:
         if entry.kind is WorkKind.EXPENSE:
             return self._expense(entry)
         return self._usage(entry)
+
+    def fit(self, entry: WorkEntry, amount: Decimal, quantity: Decimal) -> tuple[tuple[Part, ...], Added]:
+        """Where a part that lay over a cap lies by these terms, as far as every cap allows, and what that adds to the
+        counters; its price stays what it was."""
+        return tuple(self._capped(amount, quantity, entry)), self.counters.take_added()
+
+    def unfit(self, entry: WorkEntry, amount: Decimal) -> Added:
+        """What it gives back to the counters when so much of an entry no longer counts against the caps."""
+        met = [(cap, key) for cap, key in self._caps if cap.level is not CapLevel.LINE or cap.applies_to == entry.task]
+        self._use(met, -amount, entry.worked_on)
+        return self.counters.take_added()
+
+    def exceeds(self, entry: WorkEntry) -> Decimal:
+        """By how much the caps that an entry meets are used beyond their limits, in the currency of the terms."""
+        most = ZERO
+        for cap, key in self._caps:
+            if cap.level is CapLevel.LINE and cap.applies_to != entry.task:
+                continue
+            over: Decimal | None = self.counters.of_key(key) - cap.limit.amount
+            if over is not None and cap.limit.currency != self._terms.currency:
+                over = self._convert(over, cap.limit.currency, self._terms.currency, entry.worked_on)
+            most = max(most, over or ZERO)
+        return self._rounded(most)
 
     def _time(self, entry: WorkEntry) -> Rated | tuple[Problem, ...]:
         row = self._rates.find(entry.worker, entry.role, entry.task, entry.worked_on)
@@ -180,6 +206,8 @@ class Pricer:
             if cap.limit.currency != self._terms.currency:
                 # Without a rate for the day nothing can be said to fit: it stays over the cap, and is not lost.
                 left = self._convert(left, cap.limit.currency, self._terms.currency, entry.worked_on) or ZERO
+                # There and back again by one rate a cent must not be lost in the last of 28 digits.
+                left = left.quantize(NEARLY, rounding=ROUND_HALF_UP)
             met.append((cap, key))
             if room is None or left < room:
                 room, tightest = left, cap.id

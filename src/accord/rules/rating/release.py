@@ -32,12 +32,8 @@ def release(parts: Sequence[OverCap], room: Decimal, chosen: Sequence[str] = ())
 
     The last one is split at the cap. The sum is never above `room`.
     """
-    place = {item: nth for nth, item in enumerate(chosen)}
-    order = sorted(
-        parts, key=lambda each: (place.get(each.item_id, len(place)), each.worked_on, each.item_id, each.part)
-    )
     released = []
-    for each in order:
+    for each in in_order(parts, chosen):
         if room <= 0:
             break
         amount = min(each.amount, room)
@@ -45,3 +41,11 @@ def release(parts: Sequence[OverCap], room: Decimal, chosen: Sequence[str] = ())
             released.append(Released(each.item_id, each.part, amount))
             room -= amount
     return tuple(released)
+
+
+def in_order(parts: Sequence[OverCap], chosen: Sequence[str] = ()) -> list[OverCap]:
+    """Parts in the order in which they become billable: the chosen items in theirs, the others by day of work."""
+    place = {item: nth for nth, item in enumerate(chosen)}
+    return sorted(
+        parts, key=lambda each: (place.get(each.item_id, len(place)), each.worked_on, each.item_id, each.part)
+    )
