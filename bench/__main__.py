@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ def main() -> None:
     arguments.add_argument("--minutes", type=float)
     chosen = arguments.parse_args()
     console = Console(stderr=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
     with place.server() as server:
         found: dict[str, Any] = {"machine": report.machine(server)}
         measured = parts(server, 0.1 if chosen.quick else 1.0, chosen.minutes)

@@ -264,6 +264,21 @@ async def test_edge_02_a_correction_after_invoicing_lessens_the_next_invoice(poo
     assert await lies(pool) == {"billed": "1400.00"}
 
 
+async def test_two_runs_that_propose_at_once_share_the_work_and_neither_waits_nor_bills_twice(pool: Pool) -> None:
+    other = replace(TERMS, engagement_id="DEA-2")
+    await agree(pool)
+    await agree(pool, other)
+    await work(pool, entry(2), entry(3, engagement_id="DEA-2"))
+    async with database(pool) as first:
+        await propose(first, END, at=NOW, engagement="DEA-1")
+        async with database(pool) as second:
+            await second.execute("SET LOCAL lock_timeout = '1s'")
+            assert (await propose(second, END, at=NOW)).proposals == 1  # of the other engagement
+    async with database(pool) as third:
+        assert (await propose(third, END, at=NOW)).proposals == 0
+    assert await lies(pool) == {"draft": "1600.00"}
+
+
 async def test_edge_02_a_correction_greater_than_what_is_new_waits_for_more(pool: Pool) -> None:
     await agree(pool)
     await work(pool, entry(2))

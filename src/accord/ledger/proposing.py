@@ -16,18 +16,34 @@ from accord.model.identity import canonical_id
 
 PARTS_AT_ONCE = 50_000
 
+# What a proposal is of: engagement, legal entity and currency.
+Place = tuple[str, str, str]
+NAMES = ("engagement", "legal_entity", "currency")
+
 # Milestones and subscription periods bill themselves: their stories move them on in the turn in which they arrive.
 OWN_STORY = ("milestone", "subscription_period")
 
 READY = """
-SELECT t.engagement, t.legal_entity, t.currency, sum(t.parts)::bigint,
-    (SELECT count(*) FROM proposal p WHERE p.engagement = t.engagement AND p.legal_entity = t.legal_entity
-        AND p.currency = t.currency AND p.period_to = %(to)s)
+SELECT t.engagement, t.legal_entity, t.currency, sum(t.parts)::bigint
 FROM ledger_total t
 WHERE t.disposition = 'wip' AND t.month <= %(to)s AND t.parts > 0
     AND (%(engagement)s::text IS NULL OR t.engagement = %(engagement)s)
     AND (t.engagement, t.legal_entity, t.currency) > (%(after_engagement)s, %(after_entity)s, %(after_currency)s)
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT 1000
+"""
+# Several runs may share the work: what another one is at is left to it.
+ONE_AT_A_TIME = """
+SELECT x.engagement, x.legal_entity, x.currency
+FROM json_to_recordset(%(rows)s::json) AS x (engagement text, legal_entity text, currency text)
+WHERE pg_try_advisory_xact_lock(hashtextextended(
+    'proposal of ' || x.engagement || ' ' || x.legal_entity || ' ' || x.currency, 0))
+"""
+# Asked once the lock is held: a run that held it before may have proposed for the same period.
+EARLIER = """
+SELECT x.engagement, x.legal_entity, x.currency,
+    (SELECT count(*) FROM proposal p WHERE p.engagement = x.engagement AND p.legal_entity = x.legal_entity
+        AND p.currency = x.currency AND p.period_to = %(to)s)
+FROM json_to_recordset(%(rows)s::json) AS x (engagement text, legal_entity text, currency text)
 """
 # What a correction leaves below zero stays in WIP and lessens the next invoice.
 PROPOSE = """
@@ -115,7 +131,7 @@ async def propose(
     proposes what has come since.
     """
     total = Proposed()
-    place: tuple[str, str, str] | None = ("", "", "")
+    place: Place | None = ("", "", "")
     while place is not None:
         some, place = await propose_some(db, period_to, at=at, by=by, engagement=engagement, after=place)
         total.proposals += some.proposals
@@ -131,11 +147,11 @@ async def propose_some(
     at: datetime,
     by: str = "accord",
     engagement: str | None = None,
-    after: tuple[str, str, str] = ("", "", ""),
+    after: Place = ("", "", ""),
     parts_at_once: int = PARTS_AT_ONCE,
-) -> tuple[Proposed, tuple[str, str, str] | None]:
+) -> tuple[Proposed, Place | None]:
     """Propose for the next engagements after a place, about `parts_at_once` parts; and the next place, None at the
-    end."""
+    end. Safe to run in several processes at once: each takes what the others are not at."""
     parameters = {
         "to": period_to,
         "engagement": engagement,
@@ -144,29 +160,39 @@ async def propose_some(
         "after_currency": after[2],
     }
     ready = await (await db.execute(READY, parameters)).fetchall()
-    chosen: list[tuple[str, str, str, int]] = []
+    chosen: list[Place] = []
     parts = 0
-    for engagement_id, entity, currency, count, earlier in ready:
+    for engagement_id, entity, currency, count in ready:
         if chosen and parts + count > parts_at_once:
             break
-        chosen.append((engagement_id, entity, currency, earlier))
+        chosen.append((engagement_id, entity, currency))
         parts += count
     if not chosen:
         return Proposed(), None
-    rows = [
+    mine = await _alone(db, chosen, period_to)
+    if not mine:
+        return Proposed(), chosen[-1]
+    wanted = {"rows": as_json(mine), "to": period_to, "at": at, "by": by, "own_story": list(OWN_STORY)}
+    found = await (await db.execute(PROPOSE, wanted, prepare=False)).fetchone()
+    assert found is not None
+    return Proposed(*map(int, found)), chosen[-1]
+
+
+async def _alone(db: Connection, keys: Sequence[Place], period_to: date) -> list[dict[str, str]]:
+    """Those of these engagements that no other run is at, with the identity of their next proposal."""
+    asked = as_json([dict(zip(NAMES, key, strict=True)) for key in keys])
+    held = await (await db.execute(ONE_AT_A_TIME, {"rows": asked})).fetchall()
+    told = as_json([dict(zip(NAMES, key, strict=True)) for key in held])
+    counted = await (await db.execute(EARLIER, {"rows": told, "to": period_to})).fetchall()
+    return [
         {
-            "id": proposal_id(engagement_id, entity, currency, period_to, earlier),
-            "engagement": engagement_id,
+            "id": proposal_id(engagement, entity, currency, period_to, earlier),
+            "engagement": engagement,
             "legal_entity": entity,
             "currency": currency,
         }
-        for engagement_id, entity, currency, earlier in chosen
+        for engagement, entity, currency, earlier in counted
     ]
-    wanted = {"rows": as_json(rows), "to": period_to, "at": at, "by": by, "own_story": list(OWN_STORY)}
-    found = await (await db.execute(PROPOSE, wanted, prepare=False)).fetchone()
-    assert found is not None
-    last = chosen[-1]
-    return Proposed(*map(int, found)), (last[0], last[1], last[2])
 
 
 def proposal_id(engagement: str, entity: str, currency: str, period_to: date, earlier: int) -> str:

@@ -6,11 +6,11 @@ customers by as many as there are. Prices are made by `rules.rating`, which know
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from psycopg.types.json import Jsonb
 
@@ -29,6 +29,9 @@ from accord.rules.rating.counters import counter_keys
 
 BATCH = 20_000
 ZERO = Decimal(0)
+# A million times a run: a dictionary is quicker than the enumeration's own way.
+_KINDS = {each.value: each for each in WorkKind}
+_STATUSES = {each.value: each for each in WorkStatus}
 
 # Which engagements have work waiting, read by skipping from one to the next in the index.
 WAITING = """
@@ -94,6 +97,49 @@ class RatingReport:
         return self.rated + self.reversed + self.problems
 
 
+class _Told(NamedTuple):
+    """A row of TAKE: what a million entries are priced from, where making a WorkEntry of each costs more than its price
+    does. The fields that have their own form there are `told_` here."""
+
+    id: str
+    revision: int
+    told_kind: str
+    source: str
+    source_key: str
+    told_status: str
+    worked_on: date
+    quantity: Decimal
+    engagement: str | None
+    legal_entity: str | None
+    worker: str | None
+    worker_entity: str | None
+    role: str | None
+    task: str | None
+    unit: str
+    category: str | None
+    told_cost: Decimal | None
+    cost_currency: str
+    told_tax: Decimal | None
+    receipt: str | None
+    billable: bool
+    approver: str | None
+    approved_at: datetime | None
+    current: bool
+    again: str | None
+
+    @property
+    def kind(self) -> WorkKind:
+        return _KINDS[self.told_kind]
+
+    @property
+    def cost(self) -> Money | None:
+        return None if self.told_cost is None else Money(self.told_cost, self.cost_currency)
+
+    @property
+    def tax_included(self) -> Money | None:
+        return None if self.told_tax is None else Money(self.told_tax, self.cost_currency)
+
+
 @dataclass(slots=True)
 class _Batch:
     """What one transaction writes. `again` are the entries that had their price, and why they get it anew."""
@@ -143,14 +189,15 @@ async def rate_some(db: Connection, key: declared.Key, now: datetime, *, batch: 
     if held is None or not held[0]:
         return None
     parameters = {"engagement": key[0], "entity": key[1], "limit": batch}
-    rows = await (await db.execute(TAKE, parameters, prepare=False)).fetchall()
+    rows = [_Told._make(row) for row in await (await db.execute(TAKE, parameters, prepare=False)).fetchall()]
     if not rows:
         return RatingReport()
-    again = {row[0]: str(row[24]) for row in rows if row[24] is not None}
-    revised = [row[0] for row in rows if row[1] > 1 or row[0] in again]
+    again = {row.id: row.again for row in rows if row.again is not None}
+    revised = [row.id for row in rows if row.revision > 1 or row.again is not None]
     reversal = await reverse(db, key, revised, now, again=again.keys()) if revised else Reversal()
-    work = _Batch(again, unpriced=[_stuck(row) for row in rows if row[0] in reversal.stuck])
-    entries = [entry for entry in _entries(rows, key) if entry.id not in reversal.unchanged | reversal.stuck]
+    work = _Batch(again, unpriced=[_stuck(row) for row in rows if row.id in reversal.stuck])
+    settled = reversal.unchanged | reversal.stuck
+    entries = [row for row in rows if _counts_for(row, key) and row.id not in settled]
     if terms is None:
         work.unpriced.extend(
             Unpriced.without_terms(entry.id, entry.revision, entry.worked_on, again.get(entry.id)) for entry in entries
@@ -171,12 +218,12 @@ async def _price(
     db: Connection,
     key: declared.Key,
     terms: BillingTerms,
-    entries: Sequence[WorkEntry],
+    entries: Sequence[_Told],
     reversal: Reversal,
     work: _Batch,
     now: datetime,
 ) -> None:
-    names = counter_keys(terms, (entry.worked_on for entry in entries)) if _counts(terms) else []
+    names = counter_keys(terms, (entry.worked_on for entry in entries)) if _has_counters(terms) else []
     names = sorted({*names, *reversal.given_back})
     used: dict[str, Decimal] = {}
     if names:
@@ -197,14 +244,14 @@ async def _price(
         await db.execute(COUNT, {"rows": as_json(told)})
 
 
-def _counts(terms: BillingTerms) -> bool:
+def _has_counters(terms: BillingTerms) -> bool:
     return bool(terms.caps or terms.usage or terms.retainer)
 
 
 def _place(
     key: declared.Key,
     terms: BillingTerms,
-    entry: WorkEntry,
+    entry: _Told,
     rated: Rated,
     used: Mapping[str, Decimal],
     work: _Batch,
@@ -216,7 +263,7 @@ def _place(
     met = [[name, str(added), str(used[name])] for name, added in rated.used] if rated.used else None
     work.items.append(
         (
-            id, entry.kind.value, engagement, entity, terms.currency, rated.amount, entry.source, entry.id,
+            id, entry.told_kind, engagement, entity, terms.currency, rated.amount, entry.source, entry.id,
             entry.approved_at or now, None, entry.worked_on, rated.quantity, entry.unit, rated.rate, rated.rate_id,
             terms.version, entry.revision, entry.worker, entry.role, entry.task,
             None if met is None else Jsonb(met), None,
@@ -252,18 +299,15 @@ async def _write(db: Connection, work: _Batch) -> None:
                 await copy.write_row(row)
 
 
-def _stuck(row: Sequence[Any]) -> Unpriced:
+def _stuck(row: _Told) -> Unpriced:
     message = "It was transferred to another engagement, and its source has changed it since."
     cure = "Take the transfer back, or write the difference off."
-    return Unpriced(row[0], row[1], row[6], "transferred_work_changed", message, cure, row[24])
+    return Unpriced(row.id, row.revision, row.worked_on, "transferred_work_changed", message, cure, row.again)
 
 
-def _entries(rows: Iterable[Sequence[Any]], key: declared.Key) -> Iterator[WorkEntry]:
-    """The approved ones that are still what their source says, and are this engagement's."""
-    for row in rows:
-        if not row[23] or row[5] != "approved" or (row[8], row[9]) != key:
-            continue
-        yield work_entry(row)
+def _counts_for(row: _Told, key: declared.Key) -> bool:
+    """Whether it is approved, still what its source says, and this engagement's."""
+    return row.current and row.told_status == "approved" and (row.engagement, row.legal_entity) == key
 
 
 def work_entry(row: Sequence[Any]) -> WorkEntry:
@@ -273,10 +317,10 @@ def work_entry(row: Sequence[Any]) -> WorkEntry:
     return WorkEntry(
         id=row[0],
         revision=row[1],
-        kind=WorkKind(row[2]),
+        kind=_KINDS[row[2]],
         source=row[3],
         source_key=row[4],
-        status=WorkStatus(row[5]),
+        status=_STATUSES[row[5]],
         worked_on=row[6],
         quantity=row[7],
         engagement_id=row[8],

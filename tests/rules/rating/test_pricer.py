@@ -134,6 +134,27 @@ def test_a_rate_row_ends_before_its_last_day_and_a_later_one_overrides() -> None
     assert found == ["old", "new", "new", "newer"]
 
 
+def test_equal_work_is_told_apart_by_all_that_makes_its_price() -> None:
+    """Prices of equal work are kept: rows may share a name, and each of these changes the price or its place."""
+    rows = (
+        RateRow("senior", usd("100.00"), valid_to=date(2026, 11, 2)),
+        RateRow("senior", usd("120.00"), valid_from=date(2026, 11, 2)),
+    )
+    pricer = Pricer(replace(TERMS, rates=rows, non_billable_tasks=("internal",)))
+
+    def found(**changes: object) -> tuple[str, str, Decimal | None]:
+        rated = priced(pricer, entry("1", **{"worked_on": date(2026, 11, 2), **changes}))  # type: ignore[arg-type]
+        return (str(rated.amount), rated.parts[0].disposition, rated.intercompany)
+
+    for _ in range(2):
+        assert found() == ("120.00", "wip", None)
+        assert found(worked_on=date(2026, 11, 1)) == ("100.00", "wip", None)
+        assert found(quantity=Decimal(2)) == ("240.00", "wip", None)
+        assert found(task="internal") == ("120.00", "non_billable", None)
+        assert found(billable=False) == ("120.00", "non_billable", None)
+        assert found(worker_entity="DE") == ("120.00", "wip", Decimal("120.00"))
+
+
 @pytest.mark.parametrize(
     ("rows", "code"),
     [((), "rate_missing"), ((RateRow("a", usd("1.00")), RateRow("b", usd("2.00"))), "rate_ambiguous")],

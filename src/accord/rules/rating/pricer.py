@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from typing import Any
 
 from accord.model.money import Rounding, decimals_of
 from accord.model.problem import Problem
-from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, UsageRate
-from accord.model.work import WorkEntry, WorkKind
+from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, RateRow, UsageRate
+from accord.model.work import WorkKind
 from accord.rules.rating.counters import (
     Convert,
     Counters,
@@ -23,6 +24,7 @@ from accord.rules.rating.counters import (
     no_conversion,
     tranche_key,
 )
+from accord.rules.rating.priceable import Priceable
 from accord.rules.rating.rates import RateTable
 
 Added = tuple[tuple[str, Decimal], ...]
@@ -77,9 +79,11 @@ class Pricer:
         self._free_of_charge = frozenset(terms.non_billable_tasks)
         self._kept = (HUNDRED - terms.discount) / HUNDRED
         self._caps = tuple((cap, cap_key(terms, cap)) for cap in terms.caps)
+        # Without caps and a retainer, equal work of one rate row has one price: most hours of a firm are worked so.
+        self._alike: dict[tuple[Any, ...], Rated] | None = None if terms.caps or terms.retainer else {}
         self.counters = Counters.of(used or {})
 
-    def rate(self, entry: WorkEntry) -> Rated | tuple[Problem, ...]:
+    def rate(self, entry: Priceable) -> Rated | tuple[Problem, ...]:
         """The price of an entry and where each share of it lies, or every reason why it has none."""
         if entry.kind is WorkKind.TIME:
             return self._time(entry)
@@ -87,18 +91,18 @@ class Pricer:
             return self._expense(entry)
         return self._usage(entry)
 
-    def fit(self, entry: WorkEntry, amount: Decimal, quantity: Decimal) -> tuple[tuple[Part, ...], Added]:
+    def fit(self, entry: Priceable, amount: Decimal, quantity: Decimal) -> tuple[tuple[Part, ...], Added]:
         """Where a part that lay over a cap lies by these terms, as far as every cap allows, and what that adds to the
         counters; its price stays what it was."""
         return tuple(self._capped(amount, quantity, entry)), self.counters.take_added()
 
-    def unfit(self, entry: WorkEntry, amount: Decimal) -> Added:
+    def unfit(self, entry: Priceable, amount: Decimal) -> Added:
         """What it gives back to the counters when so much of an entry no longer counts against the caps."""
         met = [(cap, key) for cap, key in self._caps if cap.level is not CapLevel.LINE or cap.applies_to == entry.task]
         self._use(met, -amount, entry.worked_on)
         return self.counters.take_added()
 
-    def exceeds(self, entry: WorkEntry) -> Decimal:
+    def exceeds(self, entry: Priceable) -> Decimal:
         """By how much the caps that an entry meets are used beyond their limits, in the currency of the terms."""
         most = ZERO
         for cap, key in self._caps:
@@ -110,8 +114,20 @@ class Pricer:
             most = max(most, over or ZERO)
         return self._rounded(most)
 
-    def _time(self, entry: WorkEntry) -> Rated | tuple[Problem, ...]:
+    def _time(self, entry: Priceable) -> Rated | tuple[Problem, ...]:
         row = self._rates.find(entry.worker, entry.role, entry.task, entry.worked_on)
+        if self._alike is None or isinstance(row, Problem) or row.per_hour.currency != self._terms.currency:
+            return self._hours(entry, row)
+        alike = (id(row), entry.quantity, entry.task, entry.billable, entry.worker_entity)
+        known = self._alike.get(alike)
+        if known is None:
+            found = self._hours(entry, row)
+            if not isinstance(found, Rated):
+                return found
+            known = self._alike[alike] = found
+        return known
+
+    def _hours(self, entry: Priceable, row: RateRow | Problem) -> Rated | tuple[Problem, ...]:
         free = not entry.billable or entry.task in self._free_of_charge
         hours = self._stepped(entry.quantity)
         if isinstance(row, Problem):
@@ -132,7 +148,7 @@ class Pricer:
         parts = self._placed(amount, hours, entry)
         return Rated(amount, hours, rate, row.id, parts, self.counters.take_added(), between)
 
-    def _expense(self, entry: WorkEntry) -> Rated | tuple[Problem, ...]:
+    def _expense(self, entry: Priceable) -> Rated | tuple[Problem, ...]:
         if entry.cost is None:
             cure = "Enter what was spent at the source."
             return (Problem("cost_missing", "The expense has no amount.", "cost", cure),)
@@ -157,7 +173,7 @@ class Pricer:
         between = self._between_entities(entry, amount)
         return Rated(amount, entry.quantity, None, rule.id, parts, self.counters.take_added(), between)
 
-    def _usage(self, entry: WorkEntry) -> Rated | tuple[Problem, ...]:
+    def _usage(self, entry: Priceable) -> Rated | tuple[Problem, ...]:
         """What the month's units cost with this record, less what they cost without it: so corrections, tiers that
         the month reaches later, and prices of the whole volume all come out right."""
         rate = next((each for each in self._terms.usage if _fits(each, entry)), None)
@@ -178,7 +194,7 @@ class Pricer:
         parts = self._placed(amount, entry.quantity, entry)
         return Rated(amount, entry.quantity, None, rate.id, parts, self.counters.take_added())
 
-    def _placed(self, amount: Decimal, quantity: Decimal, entry: WorkEntry) -> tuple[Part, ...]:
+    def _placed(self, amount: Decimal, quantity: Decimal, entry: Priceable) -> tuple[Part, ...]:
         """Retainer first, then WIP as far as every cap allows, the rest over cap."""
         drawn = self._draw(amount, entry.worked_on) if self._terms.retainer is not None else ZERO
         rest = amount - drawn
@@ -193,7 +209,7 @@ class Pricer:
             parts.extend(self._capped(rest, hours, entry))
         return tuple(parts)
 
-    def _capped(self, amount: Decimal, quantity: Decimal, entry: WorkEntry) -> list[Part]:
+    def _capped(self, amount: Decimal, quantity: Decimal, entry: Priceable) -> list[Part]:
         if not self._caps:
             return [Part("wip", amount, quantity)]
         room: Decimal | None = None
@@ -256,7 +272,7 @@ class Pricer:
                 drawn += share
         return drawn
 
-    def _within_limit(self, rule: ExpenseRule, amount: Decimal, entry: WorkEntry) -> tuple[Part, ...]:
+    def _within_limit(self, rule: ExpenseRule, amount: Decimal, entry: Priceable) -> tuple[Part, ...]:
         if rule.limit is None or amount <= rule.limit.amount:
             return tuple(self._capped(amount, entry.quantity, entry))
         above = Part("non_billable", amount - rule.limit.amount, ZERO, f"above the limit of rule {rule.id}")
@@ -266,7 +282,7 @@ class Pricer:
         own = next((each for each in self._terms.expenses if each.category == category), None)
         return own or next((each for each in self._terms.expenses if each.category is None), None)
 
-    def _between_entities(self, entry: WorkEntry, amount: Decimal) -> Decimal | None:
+    def _between_entities(self, entry: Priceable, amount: Decimal) -> Decimal | None:
         if entry.worker_entity is None or entry.worker_entity == self._terms.legal_entity:
             return None
         return self._rounded(amount * self._terms.intercompany_percentage / HUNDRED)
@@ -298,7 +314,7 @@ def price_of(rate: UsageRate, units: Decimal) -> Decimal:
     return total
 
 
-def _fits(rate: UsageRate, entry: WorkEntry) -> bool:
+def _fits(rate: UsageRate, entry: Priceable) -> bool:
     return (
         rate.unit == entry.unit
         and rate.valid_from <= entry.worked_on
@@ -315,14 +331,14 @@ def _share(quantity: Decimal, part: Decimal, whole: Decimal, kind: WorkKind) -> 
     return (minutes / SIXTY).quantize(HOURS, rounding=ROUND_HALF_UP)
 
 
-def _receipt_missing(rule: ExpenseRule, entry: WorkEntry) -> bool:
+def _receipt_missing(rule: ExpenseRule, entry: Priceable) -> bool:
     if rule.receipt_above is None or entry.receipt or entry.cost is None:
         return False
     # A limit in another currency cannot be compared without a rate: then a receipt is asked for.
     return entry.cost.currency != rule.receipt_above.currency or entry.cost.amount > rule.receipt_above.amount
 
 
-def _why_free(entry: WorkEntry) -> str:
+def _why_free(entry: Priceable) -> str:
     return "told as not billable" if not entry.billable else f"task {entry.task} is not billable"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date
 
@@ -21,15 +22,21 @@ class RateTable:
             self._rows.setdefault((row.worker, row.role, row.task), []).append(row)
         # What no row names makes no difference, so it does not divide what is remembered.
         self._named = tuple(any(getattr(row, name) is not None for row in rows) for name in ("worker", "role", "task"))
-        self._found: dict[tuple[str | None, str | None, str | None, date], RateRow | Problem] = {}
+        # Between two of these days no row begins or ends, so all days between them have one answer.
+        self._changes = sorted({day for row in rows for day in (row.valid_from, row.valid_to) if day is not None})
+        self._found: dict[tuple[str | None, str | None, str | None, int], RateRow] = {}
 
     def find(self, worker: str | None, role: str | None, task: str | None, on: date) -> RateRow | Problem:
         """The row for work of that kind on that day, or why there is none."""
         by_worker, by_role, by_task = self._named
-        key = (worker if by_worker else None, role if by_role else None, task if by_task else None, on)
-        found = self._found.get(key)
-        if found is None or isinstance(found, Problem):
-            found = self._found[key] = self._look(worker, role, task, on)
+        period = bisect_right(self._changes, on)
+        key = (worker if by_worker else None, role if by_role else None, task if by_task else None, period)
+        known = self._found.get(key)
+        if known is not None:
+            return known
+        found = self._look(worker, role, task, on)
+        if not isinstance(found, Problem):  # a problem names its day and whose work it is
+            self._found[key] = found
         return found
 
     def _look(self, worker: str | None, role: str | None, task: str | None, on: date) -> RateRow | Problem:
