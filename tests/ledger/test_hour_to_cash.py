@@ -22,7 +22,7 @@ from accord.ledger.terms import declare
 from accord.ledger.work import take
 from accord.ledger.writing_down import preview
 from accord.model.money import Money
-from accord.model.terms import BillingTerms, Cap, CapLevel, RateRow
+from accord.model.terms import BillingTerms, Cap, CapLevel, FixedFee, RateRow
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -368,6 +368,24 @@ async def test_a_line_that_was_written_down_comes_to_what_is_left_of_it(pool: Po
         assert isinstance(line, LineExplained)
         assert (line.net, line.agrees) == (Decimal("1499.99"), True)
         assert [each async for each in disagreements(db)] == []
+
+
+async def test_progress_of_a_fixed_fee_is_billed_corrected_and_explains_itself(pool: Pool) -> None:
+    await agree(pool, replace(TERMS, fixed_fees=(FixedFee("Design", Money.of("100.01", "USD"), "SOW 3"),)))
+
+    def reached(n: int, percent: str) -> WorkEntry:
+        return entry(n, percent, kind=WorkKind.USAGE, unit="percent", task="Design")
+
+    await work(pool, reached(2, "40"), reached(3, "35"))
+    assert await lies(pool) == {"wip": "75.01"}
+    await bill(pool, await proposal(pool))
+    await work(pool, reached(2, "30"), reached(4, "35"))
+    assert await lies(pool) == {"billed": "75.01", "wip": "25.00"}
+    await proposal(pool)
+    assert (await work(pool, reached(5, "0.5"))).problems == 1
+    async with pool.connection() as db:
+        assert [each async for each in disagreements(db)] == []
+        assert await rows(pool, "SELECT reason FROM work_unpriced") == [("progress_beyond_fee",)]
 
 
 async def test_an_amount_that_is_not_the_price_is_seen(pool: Pool) -> None:

@@ -245,7 +245,7 @@ async def _price(
 
 
 def _has_counters(terms: BillingTerms) -> bool:
-    return bool(terms.caps or terms.usage or terms.retainer)
+    return bool(terms.caps or terms.usage or terms.retainer or terms.fixed_fees)
 
 
 def _place(

@@ -1,4 +1,4 @@
-"""How an engagement's work is billed: rates, caps, retainers, expenses and usage, as its contract says, by version."""
+"""How an engagement's work is billed: rates, caps, retainers, fees, expenses and usage, as its contract says."""
 
 from __future__ import annotations
 
@@ -87,6 +87,16 @@ class UsageRate:
 
 
 @dataclass(frozen=True, slots=True)
+class FixedFee:
+    """A fee agreed as a whole and billed by progress. Progress is told as usage with the unit `percent` and the fee's
+    `id` as its task: 40, then 35, then 25 percent more bill it all; a negative percentage takes progress back."""
+
+    id: str
+    amount: Money
+    clause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ExpenseRule:
     """How expenses of a `category` (None: any) are passed on. `mark_up` 10 means 10 %; a `principal` bills gross of its
     own costs without recoverable tax, an agent passes the receipt's amount through. Above `receipt_above` a receipt is
@@ -138,6 +148,7 @@ class BillingTerms:
     caps: tuple[Cap, ...] = ()
     retainer: Retainer | None = None
     usage: tuple[UsageRate, ...] = ()
+    fixed_fees: tuple[FixedFee, ...] = ()
     expenses: tuple[ExpenseRule, ...] = ()
     non_billable_tasks: tuple[str, ...] = ()
     discount: Decimal = Decimal(0)

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.model.money import Money
-from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, RateRow, Retainer, UsageRate, UsageTier
+from accord.model.terms import (
+    BillingTerms,
+    Cap,
+    CapLevel,
+    ExpenseRule,
+    FixedFee,
+    RateRow,
+    Retainer,
+    UsageRate,
+    UsageTier,
+)
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
 from accord.rules.rating import Pricer, Rated
 from accord.rules.rating.pricer import price_of
@@ -217,6 +227,51 @@ def test_a_volume_price_applies_to_all_units_once_it_is_reached() -> None:
     pricer = Pricer(replace(TERMS, usage=(UsageRate("U", "call", TIERS, graduated=False),)))
     amounts = [priced(pricer, entry(n, kind=WorkKind.USAGE, unit="call")).amount for n in ("1000", "500")]
     assert amounts == [Decimal("100.00"), Decimal("20.00")]  # 1,500 at 0.08
+
+
+def reached(percent: str, fee: str = "Design") -> WorkEntry:
+    return entry(percent, kind=WorkKind.USAGE, unit="percent", task=fee)
+
+
+FEE = replace(TERMS, fixed_fees=(FixedFee("Design", usd("100.01"), "SOW 3"),))
+
+
+def test_a_fixed_fee_is_billed_by_progress_to_the_last_cent() -> None:
+    pricer = Pricer(FEE)
+    amounts = [str(priced(pricer, reached(step)).amount) for step in ("33.3333", "33.3333", "33.3334")]
+    assert amounts == ["33.34", "33.33", "33.34"]
+    assert str(priced(pricer, reached("-100")).amount) == "-100.01"
+
+
+@pytest.mark.parametrize(
+    ("work", "code"),
+    [
+        (reached("100.01"), "progress_beyond_fee"),
+        (reached("-1"), "progress_beyond_fee"),
+        (reached("10", "Build"), "fixed_fee_missing"),
+    ],
+)
+def test_progress_that_cannot_be_is_a_problem_and_counts_nothing(work: WorkEntry, code: str) -> None:
+    pricer = Pricer(FEE)
+    rated = pricer.rate(work)
+    assert isinstance(rated, tuple)
+    assert [each.code for each in rated] == [code]
+    assert priced(pricer, reached("100")).amount == Decimal("100.01")
+
+
+@given(st.lists(st.decimals("0.01", "20", places=2), min_size=1, max_size=5), st.data())
+def test_whatever_progress_is_taken_back_and_told_anew_a_whole_fee_is_billed_whole(
+    steps: list[Decimal], data: st.DataObject
+) -> None:
+    """A revision takes its item back with what it added to the counters, as the ledger does."""
+    pricer = Pricer(FEE)
+    billed = [priced(pricer, reached(str(step))) for step in steps]
+    again = data.draw(st.integers(0, len(steps) - 1))
+    taken = billed.pop(again)
+    for name, added in taken.used:
+        pricer.counters.used[name] -= added
+    billed.append(priced(pricer, reached(str(Decimal(100) - sum(steps) + steps[again]))))
+    assert sum(each.amount for each in billed) == Decimal("100.01")
 
 
 def test_expenses_have_mark_up_receipts_limits_and_tax() -> None:

@@ -1,4 +1,4 @@
-"""What caps, retainers and meters have used so far: named counters that a run of prices carries on."""
+"""What caps, retainers, meters and fees have used so far: named counters that a run of prices carries on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from accord.model.terms import BillingTerms, Cap, CapLevel, Retainer, UsageRate
+from accord.model.terms import BillingTerms, Cap, CapLevel, FixedFee, Retainer, UsageRate
 
 # amount, from currency, to currency, day -> amount, or None where there is no rate for that day
 Convert = Callable[[Decimal, str, str, date], Decimal | None]
@@ -35,6 +35,12 @@ def meter_key(terms: BillingTerms, rate: UsageRate, month: date) -> str:
     return f"usage {terms.engagement_id} {terms.legal_entity} {rate.id} {month:%Y-%m}"
 
 
+def progress_keys(terms: BillingTerms, fee: FixedFee) -> tuple[str, str]:
+    """The percent of a fixed fee that was told as reached, and the value that was given to it."""
+    about = f"{terms.engagement_id} {terms.legal_entity} {fee.id}"
+    return f"progress {about}", f"earned {about}"
+
+
 def months_before(month: date, count: int) -> date:
     """The first day of the month `count` months before (after, if negative)."""
     number = month.year * 12 + month.month - 1 - count
@@ -50,6 +56,7 @@ def counter_keys(terms: BillingTerms, days: Iterable[date]) -> list[str]:
         tranches = {months_before(month, back) for month in months for back in range(retainer.rollover_months + 1)}
         keys += [tranche_key(terms, retainer, month) for month in tranches]
     keys += [meter_key(terms, rate, month) for rate in terms.usage for month in months]
+    keys += [key for fee in terms.fixed_fees for key in progress_keys(terms, fee)]
     return sorted(keys)
 
 

@@ -22,6 +22,7 @@ from accord.rules.rating.counters import (
     meter_key,
     months_before,
     no_conversion,
+    progress_keys,
     tranche_key,
 )
 from accord.rules.rating.priceable import Priceable
@@ -35,6 +36,7 @@ SIXTY = Decimal(60)
 # Hours of a share of an item: whole minutes, told with six decimals.
 HOURS = Decimal("0.000001")
 NEARLY = Decimal("0.000000001")
+PERCENT = "percent"  # the unit of progress
 _ROUNDING = {Rounding.HALF_UP: ROUND_HALF_UP, Rounding.HALF_EVEN: ROUND_HALF_EVEN, Rounding.DOWN: ROUND_DOWN}
 
 
@@ -89,7 +91,7 @@ class Pricer:
             return self._time(entry)
         if entry.kind is WorkKind.EXPENSE:
             return self._expense(entry)
-        return self._usage(entry)
+        return self._progress(entry) if entry.unit == PERCENT else self._usage(entry)
 
     def fit(self, entry: Priceable, amount: Decimal, quantity: Decimal) -> tuple[tuple[Part, ...], Added]:
         """Where a part that lay over a cap lies by these terms, as far as every cap allows, and what that adds to the
@@ -193,6 +195,29 @@ class Pricer:
         self.counters.add(key, entry.quantity)
         parts = self._placed(amount, entry.quantity, entry)
         return Rated(amount, entry.quantity, None, rate.id, parts, self.counters.take_added())
+
+    def _progress(self, entry: Priceable) -> Rated | tuple[Problem, ...]:
+        """What a fee is worth at the progress reached with this record, less the value its progress had before: a
+        hundred percent bill the fee to the last cent, in whatever steps and corrections it was reached."""
+        fee = next((each for each in self._terms.fixed_fees if each.id == entry.task), None)
+        if fee is None:
+            message = f"There is no fixed fee {entry.task!r} whose progress this could be."
+            return (Problem("fixed_fee_missing", message, "fixed_fees", "Name a fee of the terms as the task."),)
+        if fee.amount.currency != self._terms.currency:
+            return (_no_exchange_rate(fee.amount.currency, self._terms.currency, entry.worked_on),)
+        reached, earned = progress_keys(self._terms, fee)
+        after = self.counters.of_key(reached) + entry.quantity
+        if not ZERO <= after <= HUNDRED:
+            message = f"With {entry.quantity:f} more, {after:f} percent of {fee.id} would be reached."
+            return (Problem("progress_beyond_fee", message, "quantity", "Tell what was reached since the last time."),)
+        amount = self._rounded(fee.amount.amount * after / HUNDRED) - self.counters.of_key(earned)
+        self.counters.add(reached, entry.quantity)
+        self.counters.add(earned, amount)
+        if entry.billable:
+            parts = self._placed(amount, entry.quantity, entry)
+        else:
+            parts = (Part("non_billable", amount, entry.quantity, _why_free(entry)),)
+        return Rated(amount, entry.quantity, None, fee.id, parts, self.counters.take_added())
 
     def _placed(self, amount: Decimal, quantity: Decimal, entry: Priceable) -> tuple[Part, ...]:
         """Retainer first, then WIP as far as every cap allows, the rest over cap."""
