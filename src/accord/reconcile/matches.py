@@ -56,7 +56,8 @@ LEDGER_TO_BILLING = Match(
     SELECT p.document AS key, sum(p.amount) AS amount, min(p.legal_entity) AS legal_entity,
         min(p.currency) AS currency, min(p.engagement) AS engagement
     FROM item_part p
-    WHERE p.document IS NOT NULL AND p.disposition IN ('billed', 'collected', 'disputed', 'credited')
+    WHERE p.document IS NOT NULL AND (p.disposition IN ('billed', 'collected', 'disputed', 'credited')
+        OR p.disposition = 'written_off' AND p.came_from <> 'draft')
     GROUP BY 1
     """,
     theirs="""
@@ -66,6 +67,12 @@ LEDGER_TO_BILLING = Match(
     WHERE r.kind = 'invoice' AND NOT r.deleted AND r.body ->> 'status' NOT IN ('draft', 'void')
         AND r.body ->> 'engagement_id' IS NOT NULL AND r.changed_at < %(settled)s
         AND NOT EXISTS (SELECT FROM open_process o WHERE o.subject = r.id)
+    UNION ALL
+    SELECT r.id, -(r.body -> 'net' ->> 'amount')::numeric, r.body ->> 'legal_entity', r.body -> 'net' ->> 'currency',
+        r.body ->> 'engagement_id'
+    FROM record r
+    WHERE r.kind = 'credit_note' AND r.body ->> 'status' = 'issued' AND (r.body ->> 'from_work')::boolean
+        AND r.changed_at < %(settled)s
     """,
     owner="finance",
     settles_in_seconds=60,
@@ -144,7 +151,7 @@ CREDITS = Match(
     SELECT r.body ->> 'invoice_id', sum((r.body -> 'net' ->> 'amount')::numeric), min(r.body ->> 'legal_entity'),
         min(r.body -> 'amount' ->> 'currency'), min(r.body ->> 'engagement_id')
     FROM record r
-    WHERE r.kind = 'credit_note' AND r.body ->> 'status' = 'issued'
+    WHERE r.kind = 'credit_note' AND r.body ->> 'status' = 'issued' AND NOT (r.body ->> 'from_work')::boolean
         AND r.changed_at < %(settled)s
     GROUP BY 1
     """,
