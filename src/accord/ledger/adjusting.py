@@ -51,6 +51,11 @@ DECIDE = """
 UPDATE adjustment SET status = %(status)s, decided_by = %(by)s, decided_at = %(at)s, decision = %(decision)s
 WHERE id = %(id)s
 """
+BACK_TO_WIP = """
+UPDATE item_part SET disposition = 'wip', document = NULL, line = NULL, entry = 'refuse ' || %(id)s || ' ' || part,
+    cause = %(cause)s, reference = %(by)s, posted_at = %(at)s
+WHERE document = %(id)s AND disposition = 'draft'
+"""
 WORDS = {
     "credit_note": "credit",
     "refund": "refund",
@@ -144,8 +149,12 @@ async def approve(
 async def refuse(
     db: Connection, id: str, *, reason: str, by: str, at: datetime, entities: Sequence[str] | None = None
 ) -> None:
-    """Refuse what was asked for, or take back what one has asked for oneself. Raises NotFound, Conflict, UsageError."""
+    """Refuse what was asked for, or take back what one has asked for oneself; work that lies on it is WIP again.
+
+    Raises NotFound, Conflict, UsageError.
+    """
     await _decide(db, await _locked(db, id, entities), "refused", by, at, why(reason))
+    await db.execute(BACK_TO_WIP, {"id": id, "cause": why(reason), "by": by, "at": at})
 
 
 async def waiting(

@@ -67,6 +67,14 @@ DRAFT_LINE = """
 SELECT d.id, NULL, l.text, l.net, d.currency FROM proposal d
 JOIN proposal_line l ON l.proposal_id = d.id AND l.line = %(line)s WHERE d.id = %(invoice)s
 """
+# A credit note of corrected work is a document with lines of its own, of amounts below zero.
+CREDIT_LINE = """
+SELECT a.id, a.body ->> 'number', a.body -> 'lines' -> (%(line)s::integer - 1) ->> 'text',
+    -(a.body -> 'lines' -> (%(line)s::integer - 1) -> 'net' ->> 'amount')::numeric, a.currency
+FROM adjustment a LEFT JOIN record r ON r.kind = 'credit_note' AND r.id = a.id
+WHERE a.kind = 'credit_note' AND (a.id = %(invoice)s OR r.body ->> 'number' = %(invoice)s)
+    AND (a.body ->> 'from_work')::boolean LIMIT 1
+"""
 # A part that was split by a payment or a credit bears the line on with it. What was written down before the invoice was
 # issued remembers its line, and is not on it.
 ON_LINE = """
@@ -76,7 +84,8 @@ GROUP BY 1 ORDER BY 1
 """
 ALL_LINES = """
 SELECT p.document, p.line, sum(p.amount) FROM item_part p
-WHERE p.document IS NOT NULL AND p.disposition IN ('draft', 'billed', 'collected', 'disputed', 'credited')
+WHERE p.document IS NOT NULL AND (p.disposition IN ('draft', 'billed', 'collected', 'disputed', 'credited')
+        OR p.disposition = 'written_off' AND p.came_from <> 'draft')
     AND (p.document, p.line) > (%(document)s, %(line)s)
 GROUP BY 1, 2 ORDER BY 1, 2 LIMIT %(limit)s
 """
@@ -163,7 +172,9 @@ async def explain_line(db: Connection, invoice: str, line: int) -> LineExplained
     row = await (await db.execute(LINE, about)).fetchone()
     if row is None or row[3] is None:
         row = await (await db.execute(DRAFT_LINE, about)).fetchone()
-    if row is None:
+    if row is None or row[3] is None:
+        row = await (await db.execute(CREDIT_LINE, about)).fetchone()
+    if row is None or row[3] is None:
         raise NotFound(f"there is no line {line} of an invoice {invoice}")
     document, number, text, net, currency = row
     on_line = await (await db.execute(ON_LINE, {"document": document, "line": line})).fetchall()

@@ -12,6 +12,7 @@ from datetime import date, datetime
 
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
+from accord.ledger.correcting import propose_credits
 from accord.model.identity import canonical_id
 
 PARTS_AT_ONCE = 50_000
@@ -127,8 +128,8 @@ async def propose(
 ) -> Proposed:
     """Propose invoices for the work in WIP that was done up to `period_to`, of one engagement or of all.
 
-    One transaction for all of it; `propose_some` goes on from a place, for runs that commit on their way. Asking again
-    proposes what has come since.
+    Corrections of invoiced work first become credits where the terms say so. One transaction for all of it;
+    `propose_some` goes on from a place, for runs that commit on their way. Asking again proposes what has come since.
     """
     total = Proposed()
     place: Place | None = ("", "", "")
@@ -172,6 +173,7 @@ async def propose_some(
     mine = await _alone(db, chosen, period_to)
     if not mine:
         return Proposed(), chosen[-1]
+    await propose_credits(db, mine, at=at, by=by)
     wanted = {"rows": as_json(mine), "to": period_to, "at": at, "by": by, "own_story": list(OWN_STORY)}
     found = await (await db.execute(PROPOSE, wanted, prepare=False)).fetchone()
     assert found is not None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.governance import audit
+from accord.ledger.repricing import reach_back
 from accord.model.plain import from_plain, to_plain
 from accord.model.terms import BillingTerms
 
@@ -62,9 +63,10 @@ Key = tuple[str, str]
 async def declare(connection: Connection, terms: Iterable[BillingTerms], *, by: str) -> dict[Key, int]:
     """Declare terms, inside the caller's transaction; the versions of those that say something new.
 
-    The version given is not looked at: it is one more than the last. Work that had no price is queued again,
-    and what lies over a cap is looked at anew.
+    The version given is not looked at: it is one more than the last. Work that had no price is queued again, what lies
+    over a cap is looked at anew, and so is work that has its price where the terms reach back.
     """
+    terms = list(terms)
     rows = [
         {
             "engagement": each.engagement_id,
@@ -85,6 +87,10 @@ async def declare(connection: Connection, terms: Iterable[BillingTerms], *, by: 
             for key, n in written.items()
         ]
         await audit.write_many(connection, entries)
+        for each in terms:
+            version = written.get((each.engagement_id, each.legal_entity), 1)
+            if version > 1:
+                await reach_back(connection, each, version, by=by)
         await connection.execute("NOTIFY accord_work")
     return written
 

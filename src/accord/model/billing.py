@@ -178,7 +178,8 @@ class CreditNote:
     """A credit against an invoice, in part or in full. `amount` is gross; `status` is approved | issued.
 
     Without `lines` it is of the invoice as a whole. `of_paid` is the part that had been paid already and is the
-    customer's again. With `rebill` the credited work goes back to be priced and invoiced anew.
+    customer's again. With `rebill` the credited work goes back to be priced and invoiced anew. A credit `from_work` is
+    itself a document of the ledger: work that was corrected below what its invoice says lies on its lines.
     """
 
     id: str
@@ -196,6 +197,7 @@ class CreditNote:
     billing_ref: str | None = None
     of_paid: Money | None = None
     rebill: bool = False
+    from_work: bool = False
     dispute_id: str | None = None
     requested_by: str | None = None
     approved_by: str | None = None

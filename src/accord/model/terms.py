@@ -129,6 +129,20 @@ class CorrectionPolicy(StrEnum):
     CREDIT_NOTE = "credit_note"
 
 
+class RetroactivePolicy(StrEnum):
+    """What a version of the terms does with work that has its price already and was done on its `valid_from` or later.
+
+    `prospective`: nothing. `unbilled`: what is not invoiced yet is priced anew. `difference`: what is invoiced too, and
+    the difference goes the way of `corrections`. `credit_and_rebill`: the invoice lines are to be credited as a whole
+    and their work invoiced anew.
+    """
+
+    PROSPECTIVE = "prospective"
+    UNBILLED = "unbilled"
+    DIFFERENCE = "difference"
+    CREDIT_AND_REBILL = "credit_and_rebill"
+
+
 @dataclass(frozen=True, slots=True)
 class BillingTerms:
     """The billing terms of one engagement in one legal entity, one version of them. `currency` is what is billed.
@@ -157,6 +171,7 @@ class BillingTerms:
     round_per_line: bool = False
     lines_per: LinePer = LinePer.WORKER
     corrections: CorrectionPolicy = CorrectionPolicy.NEXT_INVOICE
+    retroactive: RetroactivePolicy = RetroactivePolicy.PROSPECTIVE
     released_in: str = "worked_on"
     terms_days: int = 30
     intercompany_percentage: Decimal = Decimal(100)

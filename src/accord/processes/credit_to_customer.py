@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from accord.engine.states import Priority
 from accord.engine.story import (
@@ -118,6 +119,9 @@ async def _same_amount(note: CreditNote, invoice: Invoice, told: dict[str, str] 
 def _posts(note: CreditNote, invoice: Invoice, freed: Money, approved: Fact) -> Iterator[Post]:
     """Each line's value to `credited`; only work has its lines apart in the ledger. What pays the rest still does."""
     entry = f"credit {note.id}"
+    if note.from_work:
+        yield from _posts_of_work(note, invoice, freed, approved)
+        return
     from_dispute = note.dispute_id is not None
     rest = (Disposition.BILLED, Disposition.COLLECTED)
     out_of = (Disposition.DISPUTED, *rest) if from_dispute else (*rest, Disposition.DISPUTED)
@@ -132,6 +136,19 @@ def _posts(note: CreditNote, invoice: Invoice, freed: Money, approved: Fact) -> 
     if note.rebill:
         for each in note.lines:
             yield rate_again(f"rebill {note.id} line {each.line}", invoice.id, each.line, note.id)
+
+
+def _posts_of_work(note: CreditNote, invoice: Invoice, freed: Money, approved: Fact) -> Iterator[Post]:
+    """Corrected work is billed on the credit note itself; what it lessens stays billed on the invoice, and the two
+    cancel out. Less is collected there once the rest is paid in full."""
+    net = note.net or Money.zero(invoice.currency)
+    about: dict[str, Any] = {"cause": approved.type, "at": approved.occurred_at, "reference": note.number}
+    yield move_document(f"bill {note.id}", note.id, -net, out_of=Disposition.DRAFT, into=Disposition.BILLED, **about)
+    if freed.amount > 0:
+        yield move_document(
+            f"free {note.id}", invoice.id, freed, out_of=Disposition.COLLECTED, into=Disposition.BILLED,
+            at_most=True, **about,
+        )  # fmt: skip
 
 
 def _customers_money(note: CreditNote, freed: Money) -> UnappliedCash:

@@ -56,7 +56,8 @@ LEDGER_TO_BILLING = Match(
     SELECT p.document AS key, sum(p.amount) AS amount, min(p.legal_entity) AS legal_entity,
         min(p.currency) AS currency, min(p.engagement) AS engagement, NULL::timestamptz AS changed_at
     FROM item_part p
-    WHERE p.document IS NOT NULL AND p.disposition IN ('billed', 'collected', 'disputed', 'credited')
+    WHERE p.document IS NOT NULL AND (p.disposition IN ('billed', 'collected', 'disputed', 'credited')
+        OR p.disposition = 'written_off' AND p.came_from <> 'draft')
     GROUP BY 1
     """,
     theirs="""
@@ -66,6 +67,11 @@ LEDGER_TO_BILLING = Match(
     FROM record r
     WHERE r.kind = 'invoice' AND NOT r.deleted AND r.body ->> 'status' NOT IN ('draft', 'void')
         AND r.body ->> 'engagement_id' IS NOT NULL
+    UNION ALL
+    SELECT r.id, -(r.body -> 'net' ->> 'amount')::numeric, r.body ->> 'legal_entity', r.body -> 'net' ->> 'currency',
+        r.body ->> 'engagement_id', r.changed_at
+    FROM record r
+    WHERE r.kind = 'credit_note' AND r.body ->> 'status' = 'issued' AND (r.body ->> 'from_work')::boolean
     """,
     owner="finance",
     settles_in_seconds=60,
@@ -146,7 +152,7 @@ CREDITS = Match(
         min(r.body -> 'amount' ->> 'currency'), min(r.body ->> 'engagement_id'),
         max(r.changed_at)
     FROM record r
-    WHERE r.kind = 'credit_note' AND r.body ->> 'status' = 'issued'
+    WHERE r.kind = 'credit_note' AND r.body ->> 'status' = 'issued' AND NOT (r.body ->> 'from_work')::boolean
     GROUP BY 1
     """,
     owner="finance",

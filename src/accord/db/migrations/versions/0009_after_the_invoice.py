@@ -39,7 +39,8 @@ MOVES = """
 -- A debt that was given up is paid after all.
 INSERT INTO allowed_move VALUES ('written_off', 'billed') ON CONFLICT DO NOTHING;
 
--- As before, and now of one line of a document, and filling up again what a credit took out of what was collected.
+-- As before, and now: of one line of a document; with what lessens a document; and filling up again what a credit took
+-- out of what was collected.
 CREATE OR REPLACE FUNCTION ledger_move(moves json) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     m record;
@@ -88,12 +89,14 @@ BEGIN
         END IF;
         FOR p IN SELECT q.* FROM item_part q
             WHERE CASE WHEN m.document IS NULL THEN q.item_id = m.item_id ELSE q.document = m.document END
-              AND (m.line IS NULL OR q.line = m.line)
-              AND q.disposition = ANY (m.out_of) AND sign(q.amount) = sign(rest)
-            ORDER BY array_position(m.out_of, q.disposition), q.line, q.item_id, q.part FOR UPDATE
+              AND (m.line IS NULL OR q.line = m.line) AND q.disposition = ANY (m.out_of)
+              AND (sign(q.amount) = sign(rest) OR m.document IS NOT NULL AND q.amount * rest < 0)
+            -- What lessens a document goes first and whole: the rest is taken of what is left of it.
+            ORDER BY array_position(m.out_of, q.disposition), sign(q.amount) = sign(rest), q.line, q.item_id, q.part
+            FOR UPDATE
         LOOP
             EXIT WHEN rest = 0 AND p.amount <> 0;
-            IF abs(p.amount) <= abs(rest) THEN
+            IF sign(p.amount) <> sign(rest) OR abs(p.amount) <= abs(rest) THEN
                 UPDATE item_part SET disposition = m.placed_in, document = coalesce(m.into_document, document),
                     line = coalesce(m.into_line, line), entry = m.entry, cause = m.cause, reference = m.reference,
                     posted_at = m.posted_at
