@@ -16,6 +16,7 @@ from accord.engine.shell import Connection
 from accord.engine.turning import fact_row
 from accord.errors import Conflict, UsageError
 from accord.governance import audit
+from accord.ledger.revenue import keeping
 from accord.model.events import Fact
 from accord.reconcile import gate, late
 from accord.reconcile.calendar import LateWork, Standing, one_period
@@ -117,6 +118,7 @@ async def close(db: Connection, entity: str, period: str, *, by: str, now: datet
     found = await gate.look(db, of, now)
     if stopped_by(found):
         return found
+    await keeping.keep(db, now, entity=entity)
     accrues = of.late_work is LateWork.ACCRUE_AND_REVERSE
     if accrues:
         await _accrue(db, of, following)
