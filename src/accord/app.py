@@ -41,6 +41,8 @@ from accord.ledger import postings
 from accord.ledger.approving import note_issued
 from accord.ledger.fitting import fit_waiting
 from accord.ledger.rating import rate_waiting
+from accord.ledger.told import ToldWorkTaker, take_bindable
+from accord.model.told_work import TOLD_KINDS
 from accord.processes import PROCESSES
 from accord.reconcile import checking
 from accord.reconcile.late import decide_late
@@ -135,6 +137,7 @@ class Cadence:
 
     routing: float = 0.1
     rating: float = 0.5
+    binding: float = 5.0
     polls: float = 0.25
     pushes: float = 0.25
     take_over: float = lease.LOOK_SECONDS
@@ -362,8 +365,9 @@ class WorkerProcess:
             monotonic=outside.monotonic,
             seed=self._seed,
         )
-        translation = Translation(house.pool, switchboard, house.now, monotonic=outside.monotonic)
-        polling = Polling(house.pool, switchboard, held.worker_id, house.now, idle_seconds=every.polls)
+        takers = dict.fromkeys(TOLD_KINDS, ToldWorkTaker())
+        translation = Translation(house.pool, switchboard, house.now, monotonic=outside.monotonic, takers=takers)
+        polling = Polling(house.pool, switchboard, held.worker_id, house.now, idle_seconds=every.polls, takers=takers)
         loops = [
             self._steady("stories", self.worker.run),
             self._steady("polls", lambda: polling.run(self._stopping)),
@@ -376,6 +380,8 @@ class WorkerProcess:
             self._steady("budgets", lambda: self._share_budgets(switchboard)),
             self._steady("housekeeping", lambda: self._keep_house(switchboard, calls, held)),
         ]
+        if any(kind in TOLD_KINDS for _, kind, _ in switchboard.pollable()):
+            loops.append(self._steady("binding", self._bind))
         if any(line.connector.vendor == "timefiles" for line in switchboard.lines()):
             # Reading files of all kinds costs memory that a worker without them does not need.
             from accord.connectors.timefiles.watching import Drops
@@ -449,6 +455,14 @@ class WorkerProcess:
             except psycopg.errors.QueryCanceled:
                 log.warning("what is unexplained could not be looked at in time; the page shows the check before")
             rest = max(self._cadence.unexplained, 19 * (self._outside.monotonic() - began))
+
+    async def _bind(self) -> None:
+        """Take in the work that waited until somebody said what its project is."""
+        while not self._stopping.is_set():
+            if count := await take_bindable(self._house.pool):
+                log.info("work was bound", records=count)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._cadence.binding)
 
     async def _listen(self, translation: Translation) -> None:
         """Wake the loops when there is something for them; polling is the net."""

@@ -119,6 +119,8 @@ class Resource:
     changed: Changed | None = None
     poll_seconds: float = 30.0
     mapping: Any = None
+    # Whether a connection with these settings reads it; what not every firm has is read only where it is asked for.
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +139,19 @@ Translate = Callable[[Mapping[str, str], bytes], Sequence[Arrival]]
 class Webhook:
     """How pushes of this vendor are checked and read. `verify(headers, body, secrets, now)` is constant-time and
     returns None when the push is genuine; `event_ids(headers, body)` reads only the ids, cheaply, at the door;
-    `translate` is pure. `answer` is the (content type, body) the vendor wants back."""
+    `translate` is pure; where pushes bear names of the firm's own, `configured(config)` makes one that knows them.
+    `answer` is the (content type, body) the vendor wants back."""
 
     verify: Verify
     event_ids: Callable[[Mapping[str, str], bytes], Sequence[str]]
     translate: Translate
     answer: tuple[str, bytes] = ("application/json", b"{}")
     max_body: int = 1_000_000
+    configured: Callable[[Mapping[str, Any]], Translate] | None = None
+
+    def reader(self, config: Mapping[str, Any]) -> Translate:
+        """How the pushes of a connection with these settings are read."""
+        return self.translate if self.configured is None else self.configured(config)
 
 
 @dataclass(frozen=True, slots=True)

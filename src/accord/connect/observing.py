@@ -6,8 +6,9 @@ second to see a change changes nothing. Nothing that cannot be read is dropped: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from accord.connect.connector import Observed
 from accord.connect.observation import LONGEST_ID, is_id
@@ -20,6 +21,20 @@ from accord.model.problem import Problem
 from accord.records.observe import Applied, Seen, apply
 
 _READ_BY_THE_GATE = frozenset({"deal"})  # their problems travel with the record and are reported by the activation gate
+
+
+class Taker(Protocol):
+    """Takes kinds that become no records, such as work, which becomes entries of the ledger."""
+
+    async def take(self, db: Connection, connection: str, observed: Sequence[Observed]) -> None:
+        """Take a batch in, inside the caller's transaction. What was taken before changes nothing."""
+
+    async def missed(self, db: Connection, connection: str, kind: str, vendor_ids: Sequence[str]) -> None:
+        """These ids were asked for and not found, and nobody says that they were deleted."""
+
+
+Takers = Mapping[str, Taker]
+NO_TAKERS: Takers = {}
 
 
 class UnfitId(ValueError):
@@ -36,14 +51,24 @@ def _check_ids(each: Observed) -> None:
 
 
 async def observe(
-    db: Connection, connection: str, roles: frozenset[str], observed: Sequence[Observed], now: datetime
+    db: Connection,
+    connection: str,
+    roles: frozenset[str],
+    observed: Sequence[Observed],
+    now: datetime,
+    takers: Takers = NO_TAKERS,
 ) -> Applied:
     """Apply a batch inside the caller's transaction, and open a case for each object that cannot be read in full.
 
-    Raises UnfitId: a push becomes a case by it, a poll tries again and says so.
+    A kind of `takers` goes to its taker instead. Raises UnfitId: a push becomes a case by it, a poll tries again and
+    says so.
     """
     for each in observed:
         _check_ids(each)
+    for taker in dict.fromkeys(takers.values()):
+        own = [each for each in observed if takers.get(each.kind) is taker]
+        if own:
+            await taker.take(db, connection, own)
     seen = [
         Seen(
             kind=each.kind,
@@ -57,6 +82,7 @@ async def observe(
             actor=each.modified_by,
         )
         for each in observed
+        if each.kind not in takers
     ]
     applied = await apply(db, connection, roles, seen, now)
     unreadable = [found for found in applied.problems if found[0] not in _READ_BY_THE_GATE]

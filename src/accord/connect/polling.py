@@ -14,7 +14,7 @@ import structlog
 
 from accord.connect.connector import Watermark
 from accord.connect.failures import CallFailed, outcome_of
-from accord.connect.observing import observe
+from accord.connect.observing import NO_TAKERS, Takers, observe
 from accord.connect.switchboard import Switchboard
 from accord.engine.outcomes import Committed
 from accord.engine.shell import Connection
@@ -71,12 +71,14 @@ class Polling:
         now: Callable[[], datetime],
         *,
         idle_seconds: float = 0.25,
+        takers: Takers = NO_TAKERS,
     ) -> None:
         self._pool = pool
         self._switchboard = switchboard
         self._worker = worker_id
         self._now = now
         self._idle = idle_seconds
+        self._takers = takers
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -123,7 +125,7 @@ class Polling:
                 raise WatermarkWentBack(f"{due.connection} {due.kind}: {page.watermark.at} after {last.at}")
             last = page.watermark or last
             async with self._pool.connection() as db, db.transaction():
-                await observe(db, due.connection, roles, page.observed, self._now())
+                await observe(db, due.connection, roles, page.observed, self._now(), self._takers)
                 if page.watermark is not None:
                     await self._move(db, due, page.watermark, len(page.observed))
 

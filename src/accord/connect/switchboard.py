@@ -141,8 +141,12 @@ class Switchboard:
             (line.name, resource.kind, float(line.session.config.get("poll_seconds", resource.poll_seconds)))
             for line in self._lines.values()
             for resource in line.connector.resources.values()
-            if resource.changed is not None
+            if resource.changed is not None and resource.wanted(line.session.config)
         ]
+
+    def is_read(self, connection: str, kind: str) -> bool:
+        """Whether the settings of the connection ask for this kind. Raises NotFound."""
+        return self.resource(connection, kind).wanted(self.session(connection).config)
 
     def batch_size(self, connection: str, kind: str, verb: str) -> int:
         action = self._action(connection, kind, verb)

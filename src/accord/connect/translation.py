@@ -16,7 +16,7 @@ from psycopg import errors
 
 from accord.connect.connector import Observed, Pointer, Webhook
 from accord.connect.failures import CallFailed, outcome_of
-from accord.connect.observing import observe
+from accord.connect.observing import NO_TAKERS, Takers, observe
 from accord.connect.switchboard import Switchboard
 from accord.engine import statements
 from accord.engine.casework import case_row
@@ -69,11 +69,13 @@ class Translation:
         now: Callable[[], datetime],
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        takers: Takers = NO_TAKERS,
     ) -> None:
         self._pool = pool
         self._switchboard = switchboard
         self._now = now
         self._monotonic = monotonic
+        self._takers = takers
         self._resting: dict[str, float] = {}
         self.woken = asyncio.Event()
 
@@ -135,10 +137,17 @@ class Translation:
     async def _apply(self, db: Connection, connection: str, pushes: Sequence[Push]) -> int:
         webhook = self._switchboard.webhook(connection)
         reading = _Reading()
+        config = self._switchboard.session(connection).config
         for id, headers, body in pushes:
-            _read(reading, webhook, id, headers, body)
-        observed = [*reading.observed, *await self._read_again(connection, reading.pointers)]
-        await observe(db, connection, self._switchboard.roles_of(connection), observed, self._now())
+            _read(reading, webhook, config, id, headers, body)
+        found = await self._read_again(connection, reading.pointers)
+        roles = self._switchboard.roles_of(connection)
+        await observe(db, connection, roles, [*reading.observed, *found], self._now(), self._takers)
+        for kind, taker in self._takers.items():
+            # A push may be of what is deleted by now, and then the vendor says so; or of what nobody finds.
+            lost = set(reading.pointers.get(kind, ())) - {each.vendor_id for each in found if each.kind == kind}
+            if lost:
+                await taker.missed(db, connection, kind, sorted(lost))
         if reading.unreadable:
             await self._open_cases(db, connection, reading.unreadable)
         await db.execute(SETTLE, {"rows": as_json(reading.settled)}, prepare=True)
@@ -148,7 +157,7 @@ class Translation:
         found: list[Observed] = []
         for kind, vendor_ids in pointers.items():
             get = self._switchboard.resource(connection, kind).get
-            if get is not None:
+            if get is not None and self._switchboard.is_read(connection, kind):
                 session = self._switchboard.session(connection)
                 found.extend(await get(session, list(dict.fromkeys(vendor_ids))))
         return found
@@ -172,13 +181,13 @@ class Translation:
         await db.execute(statements.OPEN_CASES, {"rows": as_json(rows)})
 
 
-def _read(reading: _Reading, webhook: Webhook | None, id: int, headers: Any, body: bytes) -> None:
+def _read(reading: _Reading, webhook: Webhook | None, config: Any, id: int, headers: Any, body: bytes) -> None:
     """Translate one push; a push that cannot be read harms no other."""
     if webhook is None:
         reading.settled.append({"id": id, "state": InboxState.REJECTED, "reason": "the connection takes no pushes"})
         return
     try:
-        arrivals = webhook.translate(headers, body)
+        arrivals = webhook.reader(config)(headers, body)
     except Exception as error:  # noqa: BLE001  (outside bytes: whatever a translator trips over becomes a case)
         why = f"{type(error).__name__}: {error}"[:300]
         reading.unreadable.append((id, why))

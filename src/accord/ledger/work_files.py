@@ -17,9 +17,9 @@ from typing import Any
 import orjson
 
 from accord.engine.shell import Connection
-from accord.ledger import work
+from accord.ledger import gone, work
 from accord.model.plain import to_plain
-from accord.model.work import WorkEntry, WorkKind, WorkProblem, WorkStatus
+from accord.model.work import WorkEntry, WorkProblem
 
 ALONE = "SELECT pg_advisory_xact_lock(hashtext('work files ' || %(source)s))"
 PATIENCE = "SELECT set_config('statement_timeout', '600s', true)"
@@ -83,10 +83,8 @@ SELECT r.row_key FROM work_file_row r
 WHERE r.file_id = %(file)s AND NOT r.gone AND NOT EXISTS (SELECT 1 FROM arriving_row a WHERE a.row_key = r.row_key)
 ORDER BY r.row_key LIMIT %(limit)s
 """
-GONE_ENTRIES = """
-SELECT w.id, w.revision, w.kind, w.source, w.source_key, w.worked_on, w.quantity, w.engagement, w.legal_entity,
-    w.worker, w.worker_entity, w.role, w.task, w.unit, w.category, w.billable, w.note, w.approver, w.submitted_at
-FROM work_file_row r JOIN work_entry w ON w.id = r.entry_id AND w.current
+GONE_ENTRIES = f"""
+SELECT {gone.COLUMNS} FROM work_file_row r JOIN work_entry w ON w.id = r.entry_id AND w.current
 WHERE r.source = %(source)s AND r.row_key = ANY(%(keys)s)
 """
 MARK_GONE = """
@@ -191,13 +189,13 @@ async def take_file(
     problems += [_repeated(file.name, *row) for row in repeated]
     taken = await work.take(connection, _at_lines(rows(), changed), problems, source=file.source)
     await connection.execute(KEEP_ROWS, {**about, "file": file_id})
-    gone, held = await _delete_gone(connection, file, file_id, replaces[0]) if replaces else (0, False)
-    counted = await (await connection.execute(COUNT, {"file": file_id, "gone": gone})).fetchone()
+    left, held = await _delete_gone(connection, file, file_id, replaces[0]) if replaces else (0, False)
+    counted = await (await connection.execute(COUNT, {"file": file_id, "gone": left})).fetchone()
     assert counted is not None
     count, entries, bad, hours = counted
     expected(count, hours)
     await connection.execute("DROP TABLE arriving_row")
-    return FileTaken(file_id, count, entries, bad, hours, taken.new, taken.revised, gone, held)
+    return FileTaken(file_id, count, entries, bad, hours, taken.new, taken.revised, left, held)
 
 
 async def newest(connection: Connection, source: str, series: str, *, other_than: str) -> tuple[int, str] | None:
@@ -237,16 +235,17 @@ async def _delete_gone(connection: Connection, file: ArrivedFile, file_id: int, 
     if row[0]:
         await work.take(connection, (), (_held(file, row[0]),), source=file.source)
         return 0, True
-    gone = 0
+    count = 0
     while keys := [
         each[0] for each in await (await connection.execute(GONE, {"file": replaced, "limit": GONE_BATCH})).fetchall()
     ]:
         about = {"source": file.source, "keys": keys}
         entries = await (await connection.execute(GONE_ENTRIES, about)).fetchall()
-        await work.take(connection, [_deleted(file, each) for each in entries], (), source=file.source)
+        deleted = [gone.deleted(each, f"{file.name}: gone from the corrected file") for each in entries]
+        await work.take(connection, deleted, (), source=file.source)
         await connection.execute(MARK_GONE, {**about, "file": file_id})
-        gone += len(keys)
-    return gone, False
+        count += len(keys)
+    return count, False
 
 
 def _told(row: ReadRow) -> tuple[Any, ...]:
@@ -289,34 +288,4 @@ def _held(file: ArrivedFile, unreadable: int) -> WorkProblem:
         f"rows are gone from the corrected file, but {unreadable} of its rows have no key that can be read",
         file.name,
         "Correct those rows and send the file again; until then nothing is deleted.",
-    )
-
-
-def _deleted(file: ArrivedFile, row: tuple[Any, ...]) -> WorkEntry:
-    id, revision, kind, source, key, worked_on, quantity, engagement, entity, worker, worker_entity, role, task = row[
-        :13
-    ]
-    unit, category, billable, note, approver, submitted_at = row[13:]
-    return WorkEntry(
-        id=id,
-        revision=revision + 1,
-        kind=WorkKind(kind),
-        source=source,
-        source_key=key,
-        status=WorkStatus.DELETED,
-        worked_on=worked_on,
-        quantity=quantity,
-        engagement_id=engagement,
-        legal_entity=entity,
-        worker=worker,
-        worker_entity=worker_entity,
-        role=role,
-        task=task,
-        unit=unit,
-        category=category,
-        billable=billable,
-        note=note,
-        approver=approver,
-        submitted_at=None if submitted_at is None else submitted_at.isoformat(),
-        recorded_as=f"{file.name}: gone from the corrected file",
     )

@@ -54,6 +54,22 @@ class Seeds:
             found.append(self.enter("projectTask", project={"externalId": "PRJ-1"}, **fields))
         return found
 
+    def worker(self) -> dict[str, str]:
+        if not self._simulator.account.table("employee").by_external_id("EMP-1"):
+            self.enter("employee", externalId="EMP-1", entityId="Anna", subsidiary="3")
+        return {"externalId": "EMP-1"}
+
+    def time(self, count: int) -> Sequence[str]:
+        worker = self.worker()
+        return [self.enter("timeBill", employee=worker, hours="7:30", isBillable=True) for _ in range(count)]
+
+    def expenses(self, count: int) -> Sequence[str]:
+        worker, lines = self.worker(), {"items": [{"foreignAmount": 12}]}
+        return [self.enter("expenseReport", entity=worker, expense=lines) for _ in range(count)]
+
+    def approve_work(self, record: str) -> Any:
+        return lambda each: self._simulator.admin("approve_work", {"record": record, "ids": [each]})
+
     def approve(self, vendor_id: str) -> object:
         return self._simulator.admin("approve_milestone", {"id": vendor_id, "by": "Dana", "on": "2026-11-23"})
 
@@ -111,6 +127,16 @@ def _push(at: datetime) -> tuple[Mapping[str, str], bytes]:
         "externalId": "TSK-1", "at": "2026-11-23T17:00:00Z",
         "fields": {"custevent_accord_milestone": "MIL-1", "custevent_milestone_approved": True},
     }  # fmt: skip
+    return _signed(event, at)
+
+
+def _push_of_time(at: datetime) -> tuple[Mapping[str, str], bytes]:
+    event = {"event_id": "1234567-timeBill-8-1", "type": "edit", "record": "timeBill", "id": "8", "externalId": None,
+             "at": "2026-11-23T17:00:00Z", "fields": {}}  # fmt: skip
+    return _signed(event, at)
+
+
+def _signed(event: Any, at: datetime) -> tuple[Mapping[str, str], bytes]:
     body = json.dumps(event).encode()
     return {"x-accord-signature": signature(body, "the push secret", int(at.timestamp()))}, body
 
@@ -128,15 +154,26 @@ async def bench(state_dir: Path, request: pytest.FixtureRequest) -> AsyncIterato
             kind="milestone_approval", seed=seeds.approvals, change=seeds.approve, many=75,
             next_page=r"id > \d+", rename=renamed,
         )  # fmt: skip
+        time = ReadCase(
+            kind="time_entry", seed=seeds.time, change=seeds.approve_work("timeBill"), many=75, next_page=r"id > \d+",
+            rename={"object": "timeBill", "field": "approvalStatus", "to": "state"},
+        )  # fmt: skip
+        expenses = ReadCase(
+            kind="expense", seed=seeds.expenses, change=seeds.approve_work("expenseReport"), many=75,
+            next_page=r"id > \d+", rename={"object": "expenseReport", "field": "status", "to": "state"},
+        )  # fmt: skip
         yield Bench(
             connector=CONNECTOR,
             connection=connection_to(served, page_size=25, auth=request.param),
             inject=lambda kind, /, **options: simulator.faults.add(Fault(kind, **options)),  # type: ignore[arg-type]
             calls=lambda: [(each["method"], each["path"]) for each in served.journal.as_json(1000)["last"]],
             now=lambda: datetime.now(UTC),
-            reading=[reading],
+            reading=[reading, time, expenses],
             writing=_writing(simulator),
-            pushing=[PushCase(name="user event", make=_push, secrets={"push_secret": "the push secret"})],
+            pushing=[
+                PushCase(name="user event", make=_push, secrets={"push_secret": "the push secret"}),
+                PushCase(name="time", make=_push_of_time, secrets={"push_secret": "the push secret"}),
+            ],
             token_path=TOKEN_PATH if request.param == "m2m" else "",
             peak=lambda: simulator.governance.most,
         )

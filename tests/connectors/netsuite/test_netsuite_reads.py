@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from accord.connect.connector import Observed, Page, Pointer, Refusal, Watermark
-from accord.connectors.netsuite import CONNECTOR, approvals
+from accord.connectors.netsuite import CONNECTOR, pushes, recent
 from accord.sandbox.kit.simulator import ManualClock
 from accord.sandbox.netsuite.pushes import signature
 from tests.connectors.netsuite.conftest import PROJECT, TASK, Desk
@@ -50,7 +50,7 @@ async def test_the_push_and_the_poll_say_the_same(desk: Desk) -> None:
     desk.simulator.admin("subscribe", {"record": "projectTask", "url": "https://127.0.0.1:9/in", "secret": "s"})
     desk.simulator.admin("approve_milestone", {"external_id": "TSK-1", "by": "Dana", "on": "2026-11-20"})
     (delivery,) = desk.simulator.take_deliveries()
-    (arrival,) = approvals.translate({}, delivery.body)
+    (arrival,) = pushes.translate({}, delivery.body)
     (pushed,) = arrival.items
     assert isinstance(pushed, Observed)
     (page,) = await _poll(desk)
@@ -131,7 +131,7 @@ async def test_the_hour_that_comes_twice_loses_nothing(desk: Desk) -> None:
     ],
 )
 def test_a_local_time_is_read_as_the_later_moment_that_is_not_ahead(local: str, now: str, meant: str) -> None:
-    assert approvals._moment(local, PACIFIC, datetime.fromisoformat(now)) == meant
+    assert recent.moment(local, PACIFIC, datetime.fromisoformat(now)) == meant
 
 
 async def test_objects_read_by_id(desk: Desk) -> None:
@@ -160,8 +160,8 @@ def _signed(body: bytes, secret: str = "new", at: datetime = NOW) -> dict[str, s
 def test_a_push_is_let_in_with_the_secret_or_its_predecessor() -> None:
     body = json.dumps(EVENT).encode()
     secrets = {"push_secret": "new", "push_secret_previous": "old"}
-    assert approvals.verify(_signed(body), body, secrets, NOW) is None
-    assert approvals.verify(_signed(body, "old"), body, secrets, NOW) is None
+    assert pushes.verify(_signed(body), body, secrets, NOW) is None
+    assert pushes.verify(_signed(body, "old"), body, secrets, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_push_is_let_in_with_the_secret_or_its_predecessor() -> None:
      _signed(json.dumps(EVENT).encode(), at=NOW - timedelta(minutes=6))],
 )  # fmt: skip
 def test_a_push_without_a_good_signature_is_refused(headers: dict[str, str]) -> None:
-    refusal = approvals.verify(headers, json.dumps(EVENT).encode(), {"push_secret": "new"}, NOW)
+    refusal = pushes.verify(headers, json.dumps(EVENT).encode(), {"push_secret": "new"}, NOW)
     assert isinstance(refusal, Refusal)
     assert refusal.status == 401
 
@@ -180,7 +180,7 @@ def test_a_push_of_no_interest_is_set_aside_with_its_reason() -> None:
     other = {**EVENT, "record": "customer"}
     phase = {**EVENT, "fields": {"title": "Phase"}}
     for event in (other, phase):
-        (arrival,) = approvals.translate({}, json.dumps(event).encode())
+        (arrival,) = pushes.translate({}, json.dumps(event).encode())
         assert arrival.items == ()
         assert arrival.ignored
 
@@ -188,12 +188,12 @@ def test_a_push_of_no_interest_is_set_aside_with_its_reason() -> None:
 def test_a_push_that_does_not_say_when_the_task_was_modified_is_read_again() -> None:
     """The time of posting says nothing of the order of changes: a slow post would hide a newer change."""
     fields = {name: value for name, value in EVENT["fields"].items() if name != "lastModifiedDate"}
-    (arrival,) = approvals.translate({}, json.dumps({**EVENT, "fields": fields}).encode())
+    (arrival,) = pushes.translate({}, json.dumps({**EVENT, "fields": fields}).encode())
     assert arrival.items == (Pointer("milestone_approval", "7"),)
 
 
 def test_a_deleted_milestone_is_a_tombstone() -> None:
-    (arrival,) = approvals.translate({}, json.dumps({**EVENT, "type": "delete"}).encode())
+    (arrival,) = pushes.translate({}, json.dumps({**EVENT, "type": "delete"}).encode())
     (item,) = arrival.items
     assert isinstance(item, Observed)
     assert item.deleted
@@ -201,7 +201,7 @@ def test_a_deleted_milestone_is_a_tombstone() -> None:
 
 def test_a_push_whose_values_cannot_be_read_says_so() -> None:
     fields = {**EVENT["fields"], "custevent_milestone_approved_on": "23/11/2026"}
-    (arrival,) = approvals.translate({}, json.dumps({**EVENT, "fields": fields}).encode())
+    (arrival,) = pushes.translate({}, json.dumps({**EVENT, "fields": fields}).encode())
     (item,) = arrival.items
     assert isinstance(item, Observed)
     assert any("approved_on" in problem for problem in item.problems)
@@ -216,5 +216,5 @@ async def test_the_real_push_of_the_simulator_is_let_in(desk: Desk) -> None:
     desk.simulator.admin("approve_milestone", {"external_id": "MIL-1"})
     (delivery,) = desk.simulator.take_deliveries()
     headers = {name.lower(): value for name, value in delivery.signer(datetime.now(UTC)).items()}
-    assert approvals.verify(headers, delivery.body, {"push_secret": "new"}, datetime.now(UTC)) is None
-    assert list(approvals.event_ids({}, delivery.body)) == [json.loads(delivery.body)["event_id"]]
+    assert pushes.verify(headers, delivery.body, {"push_secret": "new"}, datetime.now(UTC)) is None
+    assert list(pushes.event_ids({}, delivery.body)) == [json.loads(delivery.body)["event_id"]]

@@ -14,7 +14,7 @@ from playwright._impl._driver import compute_driver_executable
 
 from accord.connect.connector import Observed, Pointer
 from accord.connectors import netsuite
-from accord.connectors.netsuite import approvals
+from accord.connectors.netsuite import pushes
 from accord.sandbox.netsuite.pushes import WATCHED
 
 FOLDER = Path(netsuite.__file__).parent
@@ -47,7 +47,7 @@ const modules = {
   },
 };
 const task = (fields) => fields && {
-  id: 7, type: 'projecttask',
+  id: 7, type: scene.record || 'projecttask',
   getValue: ({ fieldId }) => {
     const value = fields[fieldId];
     return typeof value === 'string' && value.startsWith('day ') ? new Date(`${value.slice(4)}T00:00:00`)
@@ -92,9 +92,9 @@ def test_what_the_script_posts_is_let_in_and_read(run: Any) -> None:
     ]
     headers = {name.lower(): value for name, value in posted["headers"].items()}
     body = posted["body"].encode()
-    assert approvals.verify(headers, body, {"push_secret": "the push secret"}, datetime.now(UTC)) is None
-    (arrival,) = approvals.translate(headers, body)
-    assert list(approvals.event_ids(headers, body)) == [arrival.event_id]
+    assert pushes.verify(headers, body, {"push_secret": "the push secret"}, datetime.now(UTC)) is None
+    (arrival,) = pushes.translate(headers, body)
+    assert list(pushes.event_ids(headers, body)) == [arrival.event_id]
     (item,) = arrival.items
     assert isinstance(item, Observed)
     assert (item.vendor_id, item.canonical_id, item.version) == ("7", "MIL-1", "2026-11-23T17:00:00+00:00")
@@ -103,7 +103,7 @@ def test_what_the_script_posts_is_let_in_and_read(run: Any) -> None:
 
 def test_a_task_whose_time_of_change_the_script_cannot_see_is_read_again(run: Any) -> None:
     (posted,) = run(type="edit", before=OPEN, after=APPROVED)["posted"]
-    (arrival,) = approvals.translate({}, posted["body"].encode())
+    (arrival,) = pushes.translate({}, posted["body"].encode())
     assert arrival.items == (Pointer("milestone_approval", "7"),)
 
 
@@ -133,8 +133,29 @@ def test_what_nobody_waits_for_is_not_posted(run: Any, scene: dict[str, Any]) ->
 def test_every_way_an_approval_changes_is_posted(run: Any, scene: dict[str, Any], said: str) -> None:
     (posted,) = run(**scene)["posted"]
     assert json.loads(posted["body"])["type"] == said
-    (arrival,) = approvals.translate({}, posted["body"].encode())
+    (arrival,) = pushes.translate({}, posted["body"].encode())
     assert arrival.items
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "kind"),
+    [("timebill", "timeBill", "time_entry"), ("timeentry", "timeEntry", "time_entry"),
+     ("expensereport", "expenseReport", "expense")],
+)  # fmt: skip
+def test_of_time_and_expenses_every_change_is_posted_and_read_again(
+    run: Any, record: str, name: str, kind: str
+) -> None:
+    """Inline editing, too, which hands over only what was edited; a deletion is told as one."""
+    for scene in ({"type": "create", "after": {}}, {"type": "xedit", "before": {}, "after": {}}):
+        (posted,) = run(record=record, **scene)["posted"]
+        assert (json.loads(posted["body"])["record"], json.loads(posted["body"])["fields"]) == (name, {})
+        (arrival,) = pushes.translate({}, posted["body"].encode())
+        assert arrival.items == (Pointer(kind, "7"),)
+    (posted,) = run(record=record, type="delete", before={})["posted"]
+    (arrival,) = pushes.translate({}, posted["body"].encode())
+    (item,) = arrival.items
+    assert isinstance(item, Observed)
+    assert (item.kind, item.vendor_id, item.deleted) == (kind, "7", True)
 
 
 def test_a_refused_post_is_logged_and_never_stops_the_user(run: Any) -> None:

@@ -52,7 +52,7 @@ def test_time_is_submitted_approved_recalled_and_deleted(caller: Caller) -> None
     ids = week(caller, "8:00", "4:00")
     admin = caller.simulator.admin
     admin("submit_work", {"record": "timeBill", "ids": ids})
-    admin("approve_work", {"record": "timeBill", "ids": ids, "by": "Dana", "on": "2026-11-23"})
+    admin("approve_work", {"record": "timeBill", "ids": ids, "by": "Dana", "at": "2026-11-23T18:00:00Z"})
     asked = "SELECT approvalstatus, supervisorapproval, custcol_accord_approved_by AS by FROM timebill ORDER BY id"
     assert caller.query(asked) == [{"approvalstatus": "3", "supervisorapproval": "T", "by": "Dana"}] * 2
     admin("recall_work", {"record": "timeBill", "ids": ids[:1]})

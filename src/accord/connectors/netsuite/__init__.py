@@ -1,4 +1,4 @@
-"""Oracle NetSuite: customers, projects, milestone approvals, invoices, payments."""
+"""Oracle NetSuite: customers, projects, milestone approvals, invoices, payments; time and expenses come from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from accord.connect.authenticator import Authenticator
 from accord.connect.connector import Connector, Credential, Limits, Resource
 from accord.connect.failures import CallFailed
 from accord.connect.session import Session
-from accord.connectors.netsuite import approvals, customers, projects, receivables
+from accord.connectors.netsuite import (
+    approvals,
+    customers,
+    expense_reports,
+    projects,
+    pushes,
+    receivables,
+    time_entries,
+)
 from accord.connectors.netsuite.calls import rows
 from accord.connectors.netsuite.errors import classify
 from accord.errors import UsageError
@@ -78,6 +86,8 @@ RESOURCES = (
     Resource("receivable_hold", "Hold of an invoice", {"put": receivables.HOLDS}, mapping=receivables.HOLD),
     Resource("credit_note", "Credit memo", {"put": receivables.CREDITS}, mapping=receivables.CREDIT_NOTE),
     approvals.RESOURCE,
+    time_entries.RESOURCE,
+    expense_reports.RESOURCE,
 )
 _M2M = "Setup, Integration, OAuth 2.0 Client Credentials (M2M) Setup"
 _TBA = "only for token-based authentication, which NetSuite is ending"
@@ -103,5 +113,5 @@ CONNECTOR = Connector(
     resources={each.kind: each for each in RESOURCES},
     limits=Limits(concurrency=BASE_CONCURRENCY),
     check=check,
-    webhook=approvals.WEBHOOK,
+    webhook=pushes.WEBHOOK,
 )

@@ -33,6 +33,14 @@ class Chart:
         """The reference to write. Raises NotCharted."""
         return {"id": _charted(self.subsidiaries, code, "legal_entity", "subsidiary")}
 
+    def entity(self, subsidiary: str | None) -> str | None:
+        """The legal entity that is this subsidiary; None for one that nobody named."""
+        return next((code for code, id in self.subsidiaries.items() if id == subsidiary), None)
+
+    def iso(self, currency: str) -> str | None:
+        """The ISO code of a currency of the account."""
+        return next((code for code, id in self.currencies.items() if id == currency), None)
+
     def currency(self, code: str) -> dict[str, str]:
         """The reference to write. Raises NotCharted."""
         return {"id": _charted(self.currencies, code, "currency", "currency")}

@@ -1,4 +1,4 @@
-"""Salesforce: deals and customers in; project, billing and payment status, invoices and notices out."""
+"""Salesforce: deals, customers, time and expenses in; project, billing and payment status, invoices, notices out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from accord.connect.connector import Action, Connector, Limits, Proof, Resource
 from accord.connect.session import Session
-from accord.connectors.salesforce import customers, deals, preparing
+from accord.connectors.salesforce import customers, deals, preparing, work
 from accord.connectors.salesforce.access import CREDENTIALS, auth
 from accord.connectors.salesforce.errors import classify
 from accord.connectors.salesforce.outbound import WEBHOOK
@@ -46,6 +46,7 @@ RESOURCES = (
              mapping=CUSTOMER_STATUS),
     Resource("invoice", "Invoice__c", _put(preparing.invoices, BY_KEY, "deal_id", "customer_id"), mapping=INVOICE),
     Resource("notice", "Task", _put(preparing.notices, BY_KEY, "about_id"), mapping=NOTICE),
+    *work.RESOURCES,
 )  # fmt: skip
 
 CONNECTOR = Connector(

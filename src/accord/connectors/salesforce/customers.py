@@ -12,9 +12,9 @@ from accord.connect.connector import Observed, Page, Watermark
 from accord.connect.mapping import Mapping, key, link, nested, number, own, text, version
 from accord.connect.observation import observed
 from accord.connect.session import Session
-from accord.connectors.salesforce import bulk
+from accord.connectors.salesforce import flat
 from accord.connectors.salesforce.naming import named
-from accord.connectors.salesforce.soql import Record, among, before, chunks, found, found_by, moment, paged
+from accord.connectors.salesforce.soql import Record, moment
 from accord.model.customer import Customer
 
 CUSTOMER = Mapping(
@@ -44,8 +44,6 @@ CUSTOMER = Mapping(
     ),
 )
 _MORE = ("IsDeleted", "MasterRecordId", "LastModifiedBy.Name")
-# A first load of more accounts than this goes by a bulk job: below, pages of 2,000 are quicker and cost few calls.
-BULK_FROM_ROWS = 50_000
 
 
 def _select(session: Session) -> str:
@@ -54,26 +52,12 @@ def _select(session: Session) -> str:
 
 async def get(session: Session, ids: Sequence[str]) -> Sequence[Observed]:
     """Accounts by id, deleted and merged ones as tombstones; ids nobody has are left out. Raises CallFailed."""
-    queries = [f"{_select(session)} WHERE {among('Id', some)}" for some in chunks(ids)]
-    records = await found_by(session, queries)
-    return [read(session, record) for record in records]
+    return await flat.by_id(session, _select(session), ids, lambda record: read(session, record))
 
 
-async def changed(session: Session, since: Watermark | None) -> AsyncIterator[Page]:
+def changed(session: Session, since: Watermark | None) -> AsyncIterator[Page]:
     """Accounts changed since the watermark, oldest change first. Raises CallFailed."""
-    where = f" WHERE SystemModstamp >= {before(since.at)}" if since else ""
-    soql = f"{_select(session)}{where} ORDER BY SystemModstamp, Id"
-    load = bulk.rows if since is None and await _many(session) else paged
-    mark = since
-    async for records in load(session, soql, deleted=True):
-        if records:
-            mark = later(mark, records[-1])
-        yield Page(tuple(read(session, record) for record in records), mark)
-
-
-async def _many(session: Session) -> bool:
-    counted = await found(session, "SELECT COUNT(Id) n FROM Account")
-    return int(counted[0]["n"]) > int(session.config.get("bulk_from_rows", BULK_FROM_ROWS))
+    return flat.since(session, _select(session), "Account", since, lambda record: read(session, record))
 
 
 def read(session: Session, record: Record) -> Observed:
@@ -103,12 +87,6 @@ def _registration(given: Any) -> dict[str, str] | None:
     if prefix.isalpha() and pycountry.countries.get(alpha_2=prefix) is not None:
         return {"number": given["number"], "country": prefix}
     return dict(given)
-
-
-def later(mark: Watermark | None, record: Record) -> Watermark:
-    """The watermark after a record: never earlier than it was."""
-    at = moment(str(record["SystemModstamp"]))
-    return mark if mark is not None and at < mark.at else Watermark(at, str(record["Id"]))
 
 
 def is_true(value: Any) -> bool:

@@ -14,7 +14,8 @@ from accord.connect.mapping import Mapping, choice, day, flag, key, link, money,
 from accord.connect.mapping.relations import Nested
 from accord.connect.observation import observed
 from accord.connect.session import Session
-from accord.connectors.salesforce.customers import is_true, later, modified_by
+from accord.connectors.salesforce.customers import is_true, modified_by
+from accord.connectors.salesforce.flat import later
 from accord.connectors.salesforce.naming import named
 from accord.connectors.salesforce.soql import (
     Record,

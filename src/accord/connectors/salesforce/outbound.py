@@ -15,10 +15,12 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from accord.connect.connector import Arrival, Pointer, Refusal, Webhook
+from accord.connect.connector import Arrival, Pointer, Refusal, Translate, Webhook
 from accord.connect.signature import REFUSED, secrets_named
 from accord.connectors.salesforce.deals import PARENT
+from accord.connectors.salesforce.work import OBJECTS, object_of
 
+NO_KINDS: Mapping[str, str] = {}
 PATH_HEADER = "x-accord-path"
 _OUT = "{http://soap.sforce.com/2005/09/outbound}"
 _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
@@ -49,18 +51,25 @@ def event_ids(_headers: Mapping[str, str], body: bytes) -> Sequence[str]:
     return [_text(each, "Id") for each in _notifications(body).findall(f"{_OUT}Notification")]
 
 
-def translate(_headers: Mapping[str, str], body: bytes) -> Sequence[Arrival]:
-    """Each notification as a pointer to the deal or customer it is about."""
-    return [_arrival(each) for each in _notifications(body).findall(f"{_OUT}Notification")]
+def translate(_headers: Mapping[str, str], body: bytes, kinds: Mapping[str, str] = NO_KINDS) -> Sequence[Arrival]:
+    """Each notification as a pointer to the deal or customer it is about, or to the time or expense that an object of
+    `kinds` holds."""
+    return [_arrival(each, kinds) for each in _notifications(body).findall(f"{_OUT}Notification")]
 
 
-def _arrival(notification: Element) -> Arrival:
+def configured(config: Mapping[str, Any]) -> Translate:
+    """A translator that knows which objects hold the firm's time and expenses."""
+    kinds = {name: kind for kind in OBJECTS if (name := object_of(config, kind)) is not None}
+    return lambda headers, body: translate(headers, body, kinds)
+
+
+def _arrival(notification: Element, kinds: Mapping[str, str]) -> Arrival:
     record = notification.find(f"{_OUT}sObject")
     if record is None:
         raise ValueError("a notification without its record")
     name = record.get(_XSI_TYPE, "").rpartition(":")[2]
     fields = {child.tag.rpartition("}")[2]: (child.text or "").strip() for child in record}
-    pointer = _pointer(name, fields)
+    pointer = Pointer(kinds[name], fields["Id"]) if name in kinds else _pointer(name, fields)
     ignored = None if pointer else f"{name or 'a record without type'} is of no interest"
     return Arrival(_text(notification, "Id"), f"{name}.changed", None, (pointer,) if pointer else (), ignored)
 
@@ -100,4 +109,5 @@ WEBHOOK = Webhook(
     event_ids=event_ids,
     translate=translate,
     answer=("text/xml; charset=utf-8", _ACK),
+    configured=configured,
 )

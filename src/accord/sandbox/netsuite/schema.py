@@ -188,7 +188,8 @@ TIME_BILL = RecordType(
         "isProductive": flag(), "isUtilized": flag(), "supervisorApproval": flag(), "rejectionNote": text(),
         "approvalStatus": choice(**{"1": "Open", "2": "Pending Approval", "3": "Approved", "4": "Rejected"}),
         "posted": flag(), "timeType": choice(A="Actual Time", P="Planned Time", B="Allocated Time"), "memo": text(),
-        "subsidiary": ref("subsidiary"), "custcol_accord_approved_by": text(), "custcol_accord_approved_on": day(),
+        "subsidiary": ref("subsidiary"), "custcol_accord_approved_by": text(),
+        "custcol_accord_approved_at": Field("instant"),
     },
     title="id", indexes=("employee",), table="timebill",
 )  # fmt: skip
@@ -205,7 +206,7 @@ EXPENSE_REPORT = RecordType(
             J="Payment In-Transit", V="Voided",
         ),
         "nextApprover": ref("employee"), "total": money(column="foreigntotal"),
-        "custbody_accord_approved_by": text(), "custbody_accord_approved_on": day(),
+        "custbody_accord_approved_by": text(), "custbody_accord_approved_at": Field("instant"),
     },
     title="tranId", family="transaction", indexes=("entity",), table="transaction", code="ExpRept",
     sublists={

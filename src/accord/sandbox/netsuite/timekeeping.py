@@ -54,9 +54,9 @@ def submit_work(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
 
 
 def approve_work(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
-    """`{record, ids, by?, on?}`: the manager approves it."""
-    on = str(arguments.get("on") or simulator.account.today().isoformat())
-    return _step(simulator, arguments, "approve", {"by": str(arguments.get("by") or "Paula Meyer"), "on": on})
+    """`{record, ids, by?, at?}`: the manager approves it; `at` is a moment, now by default."""
+    at = str(arguments.get("at") or simulator.account.now().isoformat())
+    return _step(simulator, arguments, "approve", {"by": str(arguments.get("by") or "Paula Meyer"), "at": at})
 
 
 def reject_work(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
@@ -78,7 +78,7 @@ def _step(
     is_time = record == TIME_BILL.name
     field = "approvalStatus" if is_time else "status"
     prefix = "custcol" if is_time else "custbody"
-    by = {f"{prefix}_accord_approved_{name}": approval.get(name) for name in ("by", "on")}
+    by = {f"{prefix}_accord_approved_{name}": approval.get(name) for name in ("by", "at")}
     said = {"rejectionNote": note} if is_time and note else {}
     done = []
     for each in _ids(arguments):

@@ -1,7 +1,8 @@
 /**
- * Posts a change of a project task's milestone approval to Accord, signed.
+ * Posts a change of a project task's milestone approval to Accord, signed; of time and expense reports that they changed.
  *
- * Deploy it as a user event on Project Task (afterSubmit). Script parameters:
+ * Deploy it as a user event (afterSubmit) on Project Task, and on Time and Expense Report where Accord reads them. Of those
+ * it says only which record it was: Accord reads it again. Script parameters:
  *   custscript_accord_url     address of Accord's intake, https://accord.example/in/<connection>
  * API secret (Setup, Company, API Secrets), readable by this script and for that domain:
  *   custsecret_accord_push    the connection's push_secret, printed by `accord connect`
@@ -28,7 +29,8 @@ define(['N/crypto', 'N/encode', 'N/https', 'N/log', 'N/record', 'N/runtime'],
       'custevent_milestone_approved_by',
     ];
     const WATCHED = SENT.slice(3);
-    const NAMES = { projecttask: 'projectTask' };
+    const WORK = { timebill: 'timeBill', timeentry: 'timeEntry', expensereport: 'expenseReport' };
+    const NAMES = { projecttask: 'projectTask', ...WORK };
 
     const pad = (number) => String(number).padStart(2, '0');
 
@@ -97,8 +99,9 @@ define(['N/crypto', 'N/encode', 'N/https', 'N/log', 'N/record', 'N/runtime'],
       }
       try {
         const isGone = context.type === DELETE;
-        const task = isGone ? context.oldRecord : whole(context);
-        if (!read(task, SENT[0]) || (!isGone && !differs(context.oldRecord, task))) {
+        const isWork = (context.newRecord || context.oldRecord).type in WORK;
+        const task = isGone ? context.oldRecord : isWork ? context.newRecord : whole(context);
+        if (!isWork && (!read(task, SENT[0]) || (!isGone && !differs(context.oldRecord, task)))) {
           return;
         }
         const type = { [CREATE]: 'create', [DELETE]: 'delete' }[context.type] || 'edit';
@@ -109,7 +112,7 @@ define(['N/crypto', 'N/encode', 'N/https', 'N/log', 'N/record', 'N/runtime'],
           record: name,
           id: String(task.id),
           externalId: task.getValue({ fieldId: 'externalid' }) || null,
-          fields: fieldsOf(task),
+          fields: isWork ? {} : fieldsOf(task),
           at: new Date().toISOString(),
         });
       } catch (error) {
