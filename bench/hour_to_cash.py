@@ -24,6 +24,8 @@ from accord.ledger.explaining import explain_items, explain_line
 from accord.ledger.postings import standing
 from accord.ledger.proposing import propose_some
 from accord.ledger.rating import rate_waiting
+from accord.reconcile.matches import TIME_TO_LEDGER
+from accord.reconcile.running import reconcile
 from bench import cpu, waits, work
 
 NOW = datetime(2027, 1, 2, 9, tzinfo=UTC)
@@ -84,6 +86,7 @@ def run(fresh: Callable[..., str], *, levels: Sequence[int] = LEVELS, processes:
     return {
         **found,
         "seconds": last["seconds"],
+        "reconciled_seconds": last["reconciled_seconds"],
         "peak_mb": max(each["peak_mb"] for each in found.values()),
         "times_bare_sql": last["times_bare_sql"],
         "times_bare_sql_that_keeps": last["times_bare_sql_that_keeps"],
@@ -112,6 +115,7 @@ def level(url: str, entries: int, processes: int) -> dict[str, Any]:
         told = [json.loads(out) for out in _all(children)]
         seconds = time.perf_counter() - started
     asyncio.run(_is_right(url, entries))
+    reconciled = asyncio.run(_reconcile(url, entries))
     python, postgres = (round(sum(each[name] for each in told) / entries * 1e6, 1) for name in ("python", "postgres"))
     return {
         "seconds": round(seconds, 1),
@@ -120,6 +124,7 @@ def level(url: str, entries: int, processes: int) -> dict[str, Any]:
         "python_us": python,
         "postgres_us": postgres,
         "cost_us": round(python + postgres, 1),
+        "reconciled_seconds": round(reconciled, 1),
         "peak_mb": max(each["mb"] for each in told),
         "session_peak_mb": max(each["session_mb"] for each in told),
         "bare_sql_seconds": round(bare, 2),
@@ -166,6 +171,19 @@ async def _is_right(url: str, entries: int) -> None:
         for proposal, line in await (await db.execute(SOME_LINES)).fetchall():
             assert (await explain_line(db, proposal, line)).agrees, (proposal, line)
     await pool.close()
+
+
+async def _reconcile(url: str, entries: int) -> float:
+    """Seconds to compare what the time system told, record by record, with what the ledger has of it."""
+    pool = await open_pool(url)
+    async with transaction(pool) as db:
+        started = time.perf_counter()
+        (found,) = await reconcile(db, NOW, [TIME_TO_LEDGER])
+        seconds = time.perf_counter() - started
+    await pool.close()
+    assert found.agrees, found
+    assert found.ours == found.theirs == entries, found
+    return seconds
 
 
 async def _work(url: str) -> None:
