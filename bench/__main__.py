@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import backlog, dbos_flow, engine, memory, place, report, scale, slots, sustained
+from bench import backlog, dbos_flow, engine, hour_to_cash, memory, one_entry, place, report, scale, slots, sustained
 
 
 def main() -> None:
@@ -72,6 +72,8 @@ def parts(server: str, size: float, minutes: float | None) -> dict[str, Callable
         ),
         "history": lambda: backlog.run(fresh, flows=flows, levels=tuple(int(each * size) for each in backlog.LEVELS)),
         "sustained": lambda: sustained.run(fresh, minutes=10 * size if minutes is None else minutes),
+        "hour to cash": lambda: hour_to_cash.run(fresh, levels=[int(each * size) for each in hour_to_cash.LEVELS]),
+        "one entry alone": lambda: one_entry.run(fresh("entry"), entries=max(20, int(one_entry.ENTRIES * size))),
         "accord --help": help_seconds,
     }
 
