@@ -57,9 +57,8 @@ class FinanceFirm:
 def entry(n: int, day: date, deal: str, entity: str, **changes: Any) -> WorkEntry:
     base = WorkEntry(
         id=f"WRK-{n}", revision=1, kind=WorkKind.TIME, source="timesheets", source_key=str(n),
-        status=WorkStatus.APPROVED,
-        worked_on=day, quantity=Decimal(8), engagement_id=deal, legal_entity=entity, worker=WORKERS[n % 3],
-        role="consultant", task="design" if n % 2 else "build", approver="paul",
+        status=WorkStatus.APPROVED, worked_on=day, quantity=Decimal(8), engagement_id=deal, legal_entity=entity,
+        worker=WORKERS[n % 3], role="consultant", task="design" if n % 2 else "build", approver="paul",
         approved_at=datetime(day.year, day.month, day.day, 18, tzinfo=UTC).isoformat(),
         recorded_as=f"week.csv line {n}",
     )  # fmt: skip
@@ -85,6 +84,8 @@ async def tell(pool: Pool, now: datetime) -> FinanceFirm:
     await _work(pool, now, [*fresh, *japan, *german, *other])
     ids = await _proposals(pool, now, today)
     await _work(pool, now, [entry(800 + n, today - timedelta(days=n), DEAL, "US", worker="dora") for n in range(8)])
+    late = [entry(1000 + n, today - timedelta(days=40 + 35 * n), "DEA-K0", "US", worker="finn") for n in range(4)]
+    await _work(pool, now, late)
     lost = entry(900, today - timedelta(days=2), "DEA-K0", "US", worker="eve")
     await _work(pool, now, [lost])
     await _break(pool, now)

@@ -223,7 +223,18 @@ async def _ledger(db: Any, now: datetime) -> None:
         end = {"US": Disposition.COLLECTED, "DE": Disposition.BILLED, "JP": Disposition.DISPUTED}[entity]
         way = [Disposition.APPROVED, Disposition.BILLED, *([end] if end is not Disposition.BILLED else [])]
         for out_of, into in pairwise(way):
-            post = move(f"{into} {id}", about, amount, out_of=out_of, into=into, cause="test", at=at, new=True)
+            document = f"INV-{id[4:]}" if into is Disposition.BILLED else None
+            post = move(
+                f"{into} {id}",
+                about,
+                amount,
+                out_of=out_of,
+                into=into,
+                cause="test",
+                at=at,
+                new=True,
+                document=document,
+            )
             entries.append((post.entry, post.items, post.postings))
     await postings.write(db, entries)
 

@@ -82,6 +82,7 @@ WHERE p.engagement = %(engagement)s AND p.legal_entity = %(entity)s AND p.curren
     AND (%(after)s::date IS NULL OR (p.worked_on, p.item_id, p.part) > (%(after)s, %(after_item)s, %(after_part)s))
 ORDER BY p.worked_on, p.item_id, p.part LIMIT %(limit)s
 """
+NAME = "SELECT d.body ->> 'name' FROM record d WHERE d.kind = 'deal' AND d.id = %(engagement)s"
 # Held work is little: it is found by the engagements that have any, through the index of the place.
 HELD_BY_REASON = """
 SELECT p.cause, p.currency, count(*), sum(p.amount), min(p.posted_at)
@@ -194,10 +195,11 @@ class Engagements:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A page of items and the cursor of the next one."""
+    """A page of items of one engagement and the cursor of the next one."""
 
     rows: tuple[ItemRow, ...]
     next: str | None
+    name: str | None
 
 
 def bucket(age: str, as_of: date) -> MonthRange:
@@ -318,6 +320,8 @@ async def items(
     }
     found = await (await db.execute(ITEMS, about)).fetchall()
     rows = tuple(ItemRow(*(*row[:10], Money(row[10], currency), *row[11:])) for row in found[:limit])
+    named = await (await db.execute(NAME, about)).fetchone()
+    name = None if named is None else named[0]
     if len(found) <= limit:
-        return Items(rows, None)
-    return Items(rows, keyset.encode(rows[-1].worked_on.isoformat(), rows[-1].item_id, rows[-1].part))
+        return Items(rows, None, name)
+    return Items(rows, keyset.encode(rows[-1].worked_on.isoformat(), rows[-1].item_id, rows[-1].part), name)

@@ -13,6 +13,7 @@ from accord.errors import Conflict, NotFound, UsageError
 from accord.model.money import Money, TooManyDecimals, allocate
 
 ZERO = Decimal(0)
+OURSELVES = "accord"  # proposes by itself, and approves nothing
 
 PROPOSAL = "SELECT currency, net, status, version, proposed_by, changers FROM proposal WHERE id = %(id)s"
 PARTS = """
@@ -115,7 +116,7 @@ async def preview(db: Connection, id: str, amount: Decimal, *, line: int | None,
         after=Money(net - amount, currency),
         lines=lines,
         shares=found,
-        may_not_approve=tuple(dict.fromkeys((proposed_by, *changers, by))),
+        may_not_approve=tuple(each for each in dict.fromkeys((proposed_by, *changers, by)) if each != OURSELVES),
         version=version,
     )
 

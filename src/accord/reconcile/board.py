@@ -34,8 +34,8 @@ GROUP BY 1, 2 ORDER BY 1, 2
 """
 ROWS = """
 SELECT b.match, b.key, b.legal_entity, b.currency, b.engagement, b.ours, b.theirs, b.difference, b.first_seen, b.owner,
-    b.attested_by, b.attestation
-FROM reconciliation_break b
+    b.attested_by, b.attestation, d.body ->> 'name'
+FROM reconciliation_break b LEFT JOIN record d ON d.kind = 'deal' AND d.id = b.engagement
 WHERE (%(entities)s::text[] IS NULL OR b.legal_entity = ANY(%(entities)s))
     AND (%(match)s::text IS NULL OR b.match = %(match)s)
     AND (%(currency)s::text IS NULL OR coalesce(b.currency, '') = %(currency)s)
@@ -99,6 +99,7 @@ class BreakRow:
     owner: str
     attested_by: str | None
     attestation: str | None
+    engagement_name: str | None
 
 
 @dataclass(frozen=True, slots=True)

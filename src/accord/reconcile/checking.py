@@ -54,8 +54,8 @@ WHERE %(entities)s::text[] IS NULL OR u.legal_entity = ANY(%(entities)s) GROUP B
 """
 ROWS = """
 SELECT u.subject, u.what, u.engagement, u.legal_entity, u.currency, u.amount, u.first_seen,
-    coalesce(abs(u.amount), 0)
-FROM unexplained_item u
+    coalesce(abs(u.amount), 0), d.body ->> 'name'
+FROM unexplained_item u LEFT JOIN record d ON d.kind = 'deal' AND d.id = u.engagement
 WHERE (%(entities)s::text[] IS NULL OR u.legal_entity = ANY(%(entities)s))
     AND (%(currency)s::text IS NULL OR u.currency = %(currency)s)
     AND (%(after)s::numeric IS NULL OR (-coalesce(abs(u.amount), 0), u.subject, u.what)
@@ -94,6 +94,7 @@ class UnexplainedRow:
     legal_entity: str
     money: Money | None
     first_seen: datetime
+    engagement_name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,9 @@ async def found(
     }
     rows = await (await db.execute(ROWS, about)).fetchall()
     shown = tuple(
-        UnexplainedRow(row[0], row[1], row[2], row[3], None if row[5] is None else Money(row[5], row[4]), row[6])
+        UnexplainedRow(
+            row[0], row[1], row[2], row[3], None if row[5] is None else Money(row[5], row[4]), row[6], row[8]
+        )
         for row in rows[:limit]
     )
     more = rows[limit - 1] if len(rows) > limit else None

@@ -19,7 +19,7 @@ from accord.errors import AccordError, NotFound, UsageError
 from accord.governance.keys import NotSignedIn
 from accord.governance.state import State
 from accord.insight import billing, engagements, finding, flow, processes, timeline
-from accord.web import close_pages, forms, pictures, sign_in
+from accord.web import close_pages, finance_forms, finance_pages, forms, pictures, proposal_pages, sign_in
 from accord.web.live import Feed
 from accord.web.rendering import page, serve_asset
 from accord.web.sign_in import Session
@@ -39,6 +39,9 @@ def add_pages(app: FastAPI, state: State) -> None:
     _processes(app, state)
     close_pages.add_close_pages(app, state)
     forms.add_forms(app, state)
+    finance_pages.add_finance_pages(app, state)
+    proposal_pages.add_proposal_pages(app, state)
+    finance_forms.add_finance_forms(app, state)
     _live(app, state, feed)
     _errors(app, state)
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from accord.insight.engagements import money
-from accord.web import words
+from accord.web import finance_words, words
 from accord.web.sign_in import Session
 
 STATIC = Path(__file__).parent / "static"
@@ -53,6 +53,7 @@ def _environment() -> Environment:
         money=money,
         human=words.human,
         span=words.span,
+        quantity=finance_words.quantity,
     )
     environment.globals.update(count=words.count, asset=asset, number=words.number)
     return environment
