@@ -46,6 +46,7 @@ SELECT count(*) = 2 FROM poll
 WHERE connection = 'salesforce' AND kind IN ('customer', 'deal') AND last_at > %(loaded_at)s AND failures = 0
 """
 NOW = "SELECT clock_timestamp()"
+COMMITTED = "SELECT count(*) FROM effect WHERE state = 2"
 STALL_SECONDS = 120
 
 
@@ -98,7 +99,7 @@ async def _wait(house: House, progress: Progress, numbers: Sequence[str]) -> Map
     """Until the CRM was read and every won deal is a project or a case. Raises Unavailable when nothing moves."""
     won = len(numbers)
     task = progress.add_task("activate projects", total=won)
-    last, moved = (-1, -1), time.monotonic()
+    last, moved, committed = (-1, -1), time.monotonic(), -1
     async with house.pool.connection() as db:
         loaded_at = await _first(db, NOW)
     while True:
@@ -114,6 +115,12 @@ async def _wait(house: House, progress: Progress, numbers: Sequence[str]) -> Map
         if now != last:
             last, moved = now, time.monotonic()
         elif time.monotonic() - moved > STALL_SECONDS:
+            # On a slow machine all deals may be half way for long before the first is through.
+            async with house.pool.connection() as db:
+                before, committed = committed, await _first(db, COMMITTED)
+            if committed != before:
+                moved = time.monotonic()
+                continue
             raise Unavailable(
                 f"nothing has moved for {STALL_SECONDS} s ({seen}); see `accord status` and the log folder"
             )
