@@ -20,8 +20,9 @@ ZERO = Decimal(0)
 INVOICED = ("billed", "collected", "disputed")
 UNBILLED = ("wip", "draft", "held")
 EARNED = (*UNBILLED, *INVOICED, "drawn")
-# What somebody has decided about: realization asks how much of it was billed. Retainers are billed before.
-DECIDED = (*INVOICED, "credited", "written_off", "non_billable", "over_cap")
+# What somebody has decided about: realization asks how much of it was billed. Retainers are billed before, and what is
+# not billable is a matter of utilization.
+DECIDED = (*INVOICED, "credited", "written_off", "over_cap")
 
 _SCOPE = """(%(ids)s::text[] IS NULL OR engagement = ANY(%(ids)s))
         AND (%(entities)s::text[] IS NULL OR legal_entity = ANY(%(entities)s))"""
