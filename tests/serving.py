@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +26,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def state_for(pool: Pool, home: Path, port: int = 8321, **more: Any) -> State:
+def state_for(pool: Pool, home: Path, port: int = 8321, *, clock: Callable[[], datetime] = now, **more: Any) -> State:
     """The state of a server on this database; `more` settings by name."""
-    return State(pool, Settings(home=home, port=port, **more), open_vault(home), now)
+    return State(pool, Settings(home=home, port=port, **more), open_vault(home), clock)
 
 
 @asynccontextmanager

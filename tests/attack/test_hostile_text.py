@@ -102,7 +102,8 @@ def _paths(standing: Standing) -> list[str]:
     cases = (it.gate_case, it.refused_case, it.question_case, it.paused_case, 1000)
     return [
         "/", "/billing", "/billing?stage=milestone+approved", "/billing?stage=paid", "/engagements", "/cases",
-        "/processes", "/cases?state=resolved", f"/engagements/{it.deal}?everything=1", f"/engagements/{it.held}",
+        "/pmo", "/pmo/engagements", "/pmo/activation", "/processes", "/cases?state=resolved",
+        f"/engagements/{it.deal}?everything=1", f"/engagements/{it.held}",
         *(f"/cases/{each}" for each in cases), f"/processes/{it.process}", f"/processes/{it.parked}",
     ]  # fmt: skip
 
@@ -134,7 +135,8 @@ def test_hostile_text_is_text_on_every_page(browser: httpx2.Client, standing: St
 
 
 def test_what_an_address_says_is_text_too(browser: httpx2.Client, standing: Standing) -> None:
-    for path in ("/", "/engagements", "/cases", "/processes", "/billing", "/nowhere", "/sign-in",
+    for path in ("/", "/engagements", "/cases", "/processes", "/billing", "/nowhere", "/sign-in", "/pmo/missing-time",
+                 "/pmo/utilization", "/pmo/person", "/pmo/engagements",
                  f"/cases/{standing.seeded.gate_case}"):  # fmt: skip
         for name in (
             "q",
@@ -148,6 +150,10 @@ def test_what_an_address_says_is_text_too(browser: httpx2.Client, standing: Stan
             "done",
             "next",
             "cursor",
+            "manager",
+            "practice",
+            "worker",
+            "currency",
         ):
             answer = browser.get(path, params={name: EVIL})
             assert answer.status_code < 500, (path, name)

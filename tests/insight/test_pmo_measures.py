@@ -11,6 +11,9 @@ from accord.insight.pmo_caps import CapLine, caps
 from accord.insight.pmo_engagements import Summary, summaries
 from accord.insight.pmo_hours import Weeks
 from accord.insight.pmo_utilization import page_of, utilization
+from accord.ledger import people
+from accord.ledger.dispositions import Disposition, item, move
+from accord.ledger.postings import write
 from accord.ledger.terms import declare
 from accord.model.money import Money
 from accord.model.people import Staffing
@@ -97,6 +100,43 @@ async def test_backlog_is_what_is_signed_and_not_invoiced(firm: Pool) -> None:
     # Milestones of 120,000.00, 95,000.50 and 12,500,000 are invoiced; twelve months of 7,500.00 are not.
     assert texts(await look(firm), "backlog") == {
         "unbilled EUR": "0.00 EUR", "unbilled JPY": "0 JPY", "unbilled USD": "90000.00 USD",
+    }  # fmt: skip
+
+
+async def test_a_subscription_that_ended_early_is_promised_as_far_as_it_was_invoiced(own_firm: Pool) -> None:
+    """Two of twelve months were billed before it was cancelled: nothing of it is left, and nothing is missing."""
+    month = Money.of("7500.00", "USD")
+    async with transaction(own_firm) as db:
+        await db.execute("UPDATE record SET body = body || '{\"status\": \"cancelled\"}' WHERE id = 'SUB-1'")
+        for nth in (1, 2):
+            about = item(
+                id=f"BIL-SUB{nth}", kind="subscription_period", engagement=DEAL, legal_entity="US", amount=month,
+                source="subscription", source_id=f"SUB-1-{nth}", approved_at=NOW.isoformat(),
+            )  # fmt: skip
+            post = move(f"bill {nth}", about, month, out_of=Disposition.APPROVED, into=Disposition.BILLED, cause="t",
+                        at=NOW.isoformat(), new=True)  # fmt: skip
+            await write(db, [(post.entry, post.items, post.postings)])
+            await db.execute(
+                "INSERT INTO record SELECT kind, id || %s, version, body || %s::jsonb, digest, provenance, connection,"
+                " source_version, correlation, deleted, changed_at, observed_at FROM record WHERE id = 'INV-US1'"
+                " AND kind = 'invoice'",
+                [f"-{nth}", '{"subscription_id": "SUB-1", "net": {"amount": "7500.00", "currency": "USD"}}'],
+            )
+    assert texts(await look(own_firm), "backlog")["unbilled USD"] == "0.00 USD"
+
+
+async def test_hours_count_in_the_legal_entity_a_person_worked_for_on_that_day(own_firm: Pool) -> None:
+    moved = person("ben", legal_entity="DE", valid_from=date(2026, 11, 2), calendar="DE")
+    async with transaction(own_firm) as db:
+        await people.declare(db, Staffing(people=(moved,)), by="hana")
+        seen = {
+            entity: await utilization(db, WEEKS.first_day, WEEKS.last_day, entities=[entity]) for entity in ("US", "DE")
+        }
+    hours = {
+        entity: next(each.hours for each in found.people if each.worker == "ben") for entity, found in seen.items()
+    }
+    assert {entity: (each.available, each.billable) for entity, each in hours.items()} == {
+        "US": (40, 50), "DE": (120, 50),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from accord.db.pool import Pool, transaction
 from accord.reconcile.calendar import LateWork, declare_calendar
@@ -17,14 +17,6 @@ from accord.rules.periods import months
 from accord.web.sign_in import one_time_address
 from tests.ledger.worked import agree, entry, work
 from tests.serving import served
-
-
-@pytest.fixture
-async def browser(chromium_executable: str | None) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_executable, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from accord.api.allowance import Allowance
 from accord.api.closing import tier as closing_tier
 from accord.api.door import Door, Entrances
 from accord.api.edge import Edge
+from accord.api.experience_tier import tier as experience_tier
 from accord.api.process_tier import tier
 from accord.api.shelf import Shelf
 from accord.api.work_intake import intake
@@ -31,6 +32,7 @@ from accord.insight import metrics
 
 DESCRIPTION = """
 The process tier of Accord: engagements from won to cash, their timelines, and the cases that wait for a person.
+The experience tier: what PMO leads and account managers look at, with every measure's definition and sources.
 Every request carries an API key; every error is `application/problem+json` with the cure; amounts are text with their
 currency; lists are paged by `cursor`; single things have an ETag.
 """
@@ -61,6 +63,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.state.attempts = Attempts(time.monotonic, state.settings.wrong_keys_per_minute)
     app.include_router(tier)
     app.include_router(closing_tier)
+    app.include_router(experience_tier)
     app.include_router(intake)
     app.include_router(after)
     _for_machines(app, state)

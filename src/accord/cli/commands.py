@@ -324,7 +324,7 @@ def connect_vendors(as_json: AsJson = False) -> None:
 @key_app.command("create")
 def key_create(
     name: Annotated[str, typer.Argument(help="Who will use it, for the audit trail.")],
-    role: Annotated[list[str] | None, typer.Option(help="read, operate or admin.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="read, operate or admin; costs beside one of them.")] = None,
     legal_entity: Annotated[list[str] | None, typer.Option(help="Only these legal entities.")] = None,
 ) -> None:
     """Make an API key; it is shown once."""

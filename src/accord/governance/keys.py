@@ -19,6 +19,8 @@ from accord.governance import audit
 
 # Each role may do what those before it may: look, settle cases and start processes, manage keys.
 ROLES = ("read", "operate", "admin")
+# Beside them: what an hour of people costs, and margins. Nobody has it by another role, not even admins.
+PERMISSIONS = ("costs",)
 SIGN_IN_LIFE = timedelta(minutes=15)
 _ONCE = "once-"
 
@@ -65,6 +67,8 @@ class Principal:
         return list(self.entities) or None
 
     def may(self, role: str) -> bool:
+        if role in PERMISSIONS:
+            return role in self.roles
         return any(held in ROLES and ROLES.index(held) >= ROLES.index(role) for held in self.roles)
 
     def must(self, role: str) -> None:
@@ -75,9 +79,12 @@ class Principal:
 
 async def create_key(db: Connection, name: str, roles: Sequence[str], entities: Sequence[str], now: datetime) -> str:
     """Make a key inside the caller's transaction and give it, the only time it can be seen. Raises UsageError."""
-    wrong = [role for role in roles if role not in ROLES]
+    wrong = [role for role in roles if role not in (*ROLES, *PERMISSIONS)]
     if wrong or not roles:
-        raise UsageError(f"the roles are {', '.join(ROLES)}; {', '.join(wrong) or 'none'} was given")
+        known = ", ".join((*ROLES, *PERMISSIONS))
+        raise UsageError(f"the roles are {known}; {', '.join(wrong) or 'none'} was given")
+    if not any(role in ROLES for role in roles):
+        raise UsageError(f"{', '.join(roles)} comes beside a role: give one of {', '.join(ROLES)} too")
     if not name.strip():
         raise UsageError("a key needs a name, so that the audit trail can tell whose it is")
     return await _write(db, secrets.token_hex(4), "accord_key", name.strip(), roles, entities, now)

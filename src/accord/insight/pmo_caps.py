@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -79,6 +80,11 @@ class CapLine:
     def days_left(self) -> Decimal | None:
         found = None if self.days is None else self.days.value
         return found if isinstance(found, Decimal) else None
+
+    @property
+    def anchor(self) -> str:
+        """A name for its row that any address can hold."""
+        return hashlib.sha256(self.counter.encode()).hexdigest()[:12]
 
     @property
     def close(self) -> bool:

@@ -1,6 +1,7 @@
 """The hours people are there for, and the hours they told: common tables for statements about people, set-based.
 
-`span` is one or more ranges of days, given as `starts` and `ends`; `entities` limits people to legal entities.
+`span` is one or more ranges of days, given as `starts` and `ends`; `entities` limits people to legal entities. A `part`
+is what of a range lies in one spell of a person: hours told count there, not before, after or for another legal entity.
 """
 
 from __future__ import annotations

@@ -24,10 +24,10 @@ NOBODY = "nobody"
 # Per person and week, so that more in one week makes up for nothing in another; then summed for each person.
 GAPS = f"""
 WITH {AVAILABLE}, told AS (
-    SELECT w.worker, s.starts_on, coalesce(sum(w.quantity) FILTER (WHERE w.status = 'approved'), 0) AS approved,
+    SELECT w.worker, p.starts_on, coalesce(sum(w.quantity) FILTER (WHERE w.status = 'approved'), 0) AS approved,
         coalesce(sum(w.quantity) FILTER (WHERE w.status = 'submitted'), 0) AS submitted,
         coalesce(sum(w.quantity) FILTER (WHERE w.status IN ('rejected', 'recalled')), 0) AS returned
-    FROM work_entry w JOIN span s ON w.worked_on BETWEEN s.starts_on AND s.ends_on
+    FROM work_entry w JOIN part p ON p.worker = w.worker AND w.worked_on BETWEEN p.lo AND p.hi
     WHERE w.current AND w.kind = 'time' AND w.worked_on BETWEEN %(first_day)s AND %(last_day)s
     GROUP BY 1, 2
 ), week AS (

@@ -20,8 +20,9 @@ ZERO = Decimal(0)
 INVOICED = ("billed", "collected", "disputed")
 UNBILLED = ("wip", "draft", "held")
 EARNED = (*UNBILLED, *INVOICED, "drawn")
-# What somebody has decided about: realization asks how much of it was billed. Retainers are billed before.
-DECIDED = (*INVOICED, "credited", "written_off", "non_billable", "over_cap")
+# What somebody has decided about: realization asks how much of it was billed. Retainers are billed before, and what is
+# not billable is a matter of utilization.
+DECIDED = (*INVOICED, "credited", "written_off", "over_cap")
 
 _SCOPE = """(%(ids)s::text[] IS NULL OR engagement = ANY(%(ids)s))
         AND (%(entities)s::text[] IS NULL OR legal_entity = ANY(%(entities)s))"""
@@ -49,7 +50,7 @@ SELECT CASE WHEN %(each)s THEN engagement ELSE '' END, CASE WHEN %(each)s THEN l
     scheduled, disposition, sum(amount)
 FROM line GROUP BY 1, 2, 3, 4, 5 HAVING sum(amount) <> 0
 """
-# What is signed: milestones, and months of subscriptions. What was cancelled is no longer promised.
+# What is signed: milestones, and months of subscriptions. What was cancelled is promised as far as it was invoiced.
 CONTRACTED = """
 WITH signed AS (
     SELECT r.correlation AS engagement, r.body ->> 'legal_entity' AS legal_entity, v ->> 'currency' AS currency,
@@ -60,6 +61,13 @@ WITH signed AS (
         AND r.body ->> 'status' <> 'cancelled' AND r.correlation IS NOT NULL
         AND (%(ids)s::text[] IS NULL OR r.correlation = ANY(%(ids)s))
         AND (%(entities)s::text[] IS NULL OR r.body ->> 'legal_entity' = ANY(%(entities)s))
+    UNION ALL
+    SELECT r.correlation, i.body ->> 'legal_entity', i.body ->> 'currency', (i.body -> 'net' ->> 'amount')::numeric
+    FROM record r JOIN record i ON i.correlation = r.correlation AND i.kind = 'invoice' AND NOT i.deleted
+        AND i.body ->> 'subscription_id' = r.id AND i.body ->> 'status' NOT IN ('draft', 'void')
+    WHERE r.kind = 'recurring_schedule' AND r.body ->> 'status' = 'cancelled'
+        AND (%(ids)s::text[] IS NULL OR r.correlation = ANY(%(ids)s))
+        AND (%(entities)s::text[] IS NULL OR i.body ->> 'legal_entity' = ANY(%(entities)s))
 )
 SELECT CASE WHEN %(each)s THEN engagement ELSE '' END, CASE WHEN %(each)s THEN legal_entity ELSE '' END, currency,
     sum(amount)

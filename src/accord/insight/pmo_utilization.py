@@ -23,7 +23,8 @@ WITH {AVAILABLE}, {FREE_TASKS}, strategic AS (
         sum(w.quantity) FILTER (WHERE w.status = 'approved' AND NOT {IS_BILLABLE} AND s.task IS NOT NULL) AS strategic,
         sum(w.quantity) FILTER (WHERE w.status = 'approved' AND NOT {IS_BILLABLE} AND s.task IS NULL) AS other,
         sum(w.quantity) FILTER (WHERE w.status = 'submitted' AND {IS_BILLABLE}) AS submitted
-    FROM work_entry w {WITH_FREE_TASKS} LEFT JOIN strategic s ON s.task = w.task
+    FROM work_entry w JOIN part p ON p.worker = w.worker AND w.worked_on BETWEEN p.lo AND p.hi
+    {WITH_FREE_TASKS} LEFT JOIN strategic s ON s.task = w.task
     WHERE w.current AND w.kind = 'time' AND w.status IN ('approved', 'submitted')
         AND w.worked_on BETWEEN %(first_day)s AND %(last_day)s
     GROUP BY 1

@@ -19,7 +19,7 @@ from accord.errors import AccordError, NotFound, UsageError
 from accord.governance.keys import NotSignedIn
 from accord.governance.state import State
 from accord.insight import billing, engagements, finding, flow, processes, timeline
-from accord.web import close_pages, finance_forms, finance_pages, forms, pictures, proposal_pages, sign_in
+from accord.web import close_pages, finance_forms, finance_pages, forms, pictures, pmo_pages, proposal_pages, sign_in
 from accord.web.live import Feed
 from accord.web.rendering import page, serve_asset
 from accord.web.sign_in import Session
@@ -38,6 +38,7 @@ def add_pages(app: FastAPI, state: State) -> None:
     _cases(app, state)
     _processes(app, state)
     close_pages.add_close_pages(app, state)
+    pmo_pages.add_pmo_pages(app, state)
     forms.add_forms(app, state)
     finance_pages.add_finance_pages(app, state)
     proposal_pages.add_proposal_pages(app, state)
