@@ -20,6 +20,7 @@ from accord.api.closing import tier as closing_tier
 from accord.api.door import Door, Entrances
 from accord.api.edge import Edge
 from accord.api.process_tier import tier
+from accord.api.revenue import tier as revenue_tier
 from accord.api.shelf import Shelf
 from accord.api.work_intake import intake
 from accord.db.migrate import DatabaseNewerThanCode, pending
@@ -61,6 +62,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.state.attempts = Attempts(time.monotonic, state.settings.wrong_keys_per_minute)
     app.include_router(tier)
     app.include_router(closing_tier)
+    app.include_router(revenue_tier)
     app.include_router(intake)
     app.include_router(after)
     _for_machines(app, state)
