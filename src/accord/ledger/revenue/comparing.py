@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -68,9 +68,21 @@ async def load_booked(db: Connection, entity: str, booked: Iterable[Booked], *, 
     return count
 
 
-async def compare(db: Connection, entity: str, to: date, tolerance: Money | None = None) -> Sequence[Difference]:
-    """Where our schedule and the ERP's differ in a legal entity, in the periods that begin up to a day."""
+async def compare(db: Connection, entity: str, to: date, tolerance: Decimal = Decimal(0)) -> list[Difference]:
+    """Where our schedule and the ERP's differ in a legal entity, in the periods that begin up to a day.
+
+    A difference of at most `tolerance` (in the currency of each obligation) is none.
+    """
     rows = [row async for batch in recognise_all(db, to, entity=entity) for each in batch for row in each.rows]
     told = await (await db.execute(BOOKED, {"entity": entity})).fetchall()
     booked = [Booked(row[0], row[1], Money(row[2], row[3]), row[4]) for row in told]
-    return differences(rows, booked, tolerance)
+    currency_of = {each.obligation_id: each.amount.currency for each in booked}
+    currency_of |= {row.obligation_id: row.recognised.currency for row in rows}
+    found: list[Difference] = []
+    for currency in sorted(set(currency_of.values())):
+        found += differences(
+            [row for row in rows if currency_of[row.obligation_id] == currency],
+            [each for each in booked if currency_of[each.obligation_id] == currency],
+            Money(tolerance, currency),
+        )
+    return sorted(found, key=lambda each: (each.obligation_id, each.period_code))

@@ -14,6 +14,8 @@ from accord.rules.revenue.onerous import Framework
 from accord.rules.revenue.price import Constraint, VariableConsideration, allocate_price, transaction_price
 from accord.rules.revenue.schedule import PriceFrom
 
+LARGEST_POWER = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -74,6 +76,9 @@ class RevenueContract:
 
 def problems_of_contract(contract: RevenueContract, before: RevenueContract | None) -> list[Problem]:
     """All that keeps a version from being declared after the one before."""
+    found = _not_reckoned_with(contract)
+    if found:
+        return found
     found = [problem for each in contract.obligations for problem in problems_of(each)]
     ids = [each.id for each in contract.obligations]
     if len(set(ids)) < len(ids) or not ids:
@@ -95,6 +100,31 @@ def problems_of_contract(contract: RevenueContract, before: RevenueContract | No
         if gone:
             message = f"{', '.join(gone)} is not told any more, but has earned revenue or may have."
             found.append(Problem("obligation_gone", message, "obligations", "Keep it, with a set price."))
+    return found
+
+
+def _not_reckoned_with(contract: RevenueContract) -> list[Problem]:
+    """Amounts that do not fit their currency, and weights of a size that no contract has."""
+    found = []
+    amounts = [
+        contract.fixed,
+        *(each.stand_alone_price for each in contract.obligations),
+        *(each.price for each in contract.set_prices),
+        *(outcome.amount for each in contract.variable for outcome in each.outcomes),
+    ]
+    for each in amounts:
+        try:
+            Money.of(each.amount, each.currency)
+        except ValueError as error:
+            found.append(Problem("amount_not_exact", f"{error}.", "price", "Correct the amount or its currency."))
+    numbers = [
+        contract.constraint.threshold,
+        *(milestone.weight for each in contract.obligations for milestone in each.milestones),
+        *(outcome.probability for each in contract.variable for outcome in each.outcomes),
+    ]
+    if any(each and abs(each.adjusted()) > LARGEST_POWER for each in numbers):
+        message = "A weight or a probability has more digits than can be reckoned with."
+        found.append(Problem("number_not_usable", message, "obligations", "Tell it with fewer digits."))
     return found
 
 
