@@ -239,3 +239,46 @@ async def netsuite_house(pool: Pool, *, work: Sequence[str] = TOLD_KINDS, **conf
     settings = {"work": list(work), "subsidiaries": {"US": "2", "DE": "3", "JP": "4"}, **config}
     async with house_of(pool, "netsuite", name="erp", config=settings, concurrency=100) as house:
         yield house
+
+
+class SalesforceFirm:
+    """What an org holds before time is entered: opportunities, and the users who work and approve."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+
+    def make(self, name: str, **fields: Any) -> str:
+        return str(self.house.admin("create", object=name, fields=fields)["id"])
+
+    def deal(self, name: str = "Roll-out") -> str:
+        return self.make("Opportunity", Name=name, StageName="Closed Won", CloseDate="2026-11-01")
+
+    def user(self, name: str = "Jonas Weber") -> str:
+        rows = self.house.simulator.dump()["User"]
+        return str(next(row["Id"] for row in rows if row["Name"] == name))
+
+    def time(self, deal: str | None, hours: str = "8", **fields: Any) -> str:
+        """An entry, approved unless `Status__c` says otherwise."""
+        usual = {"Opportunity__c": deal, "Hours__c": hours, "Work_Date__c": "2026-11-20", "Worker__c": self.user()}
+        id = self.make("Time_Entry__c", **{**usual, **fields})
+        if "Status__c" not in fields:
+            self.house.admin("approve_work", ids=[id])
+        return id
+
+    def expense(self, deal: str | None, amount: str, currency: str = "EUR", **fields: Any) -> str:
+        usual = {"Opportunity__c": deal, "Amount__c": amount, "CurrencyIsoCode": currency,
+                 "Work_Date__c": "2026-11-20", "Worker__c": self.user()}  # fmt: skip
+        id = self.make("Expense__c", **{**usual, **fields})
+        self.house.admin("approve_work", ids=[id])
+        return id
+
+    def subscribe(self, *objects: str) -> None:
+        for name in objects:
+            self.house.admin("subscribe_outbound", object=name, url="https://accord.test/in/crm")
+
+
+@asynccontextmanager
+async def salesforce_house(pool: Pool, *, work: Any = TOLD_KINDS, **config: Any) -> AsyncIterator[House]:
+    settings = {"work": work if isinstance(work, Mapping) else list(work), **config}
+    async with house_of(pool, "salesforce", name="crm", config=settings) as house:
+        yield house

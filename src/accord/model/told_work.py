@@ -46,8 +46,8 @@ class ToldLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToldWork(ToldLine):
-    """One record: who worked, where it stands with those who approve it, and its lines. One that is a single unit is its
-    own line.
+    """One record: who worked, where it stands with those who approve it, and its lines; one that is a single unit is
+    its own line.
 
     `record` is what the vendor calls the object, `status` one of `WorkStatus` or `draft`, `worker_entity` the legal
     entity that employs the worker, `born_at` when the vendor made it: an id that is born twice is not the same record.
