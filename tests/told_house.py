@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from accord.connect.answer import Answer
 from accord.connect.authenticator import Outgoing
+from accord.connect.connector import Connector, Observed
 from accord.connect.polling import Polling, enter_polls
 from accord.connect.registry import connector, open_session
 from accord.connect.store import Connection
@@ -79,7 +80,20 @@ class House:
     clock: ManualClock
     way: Way
     switchboard: Switchboard
+    table: Connector
+    config: Mapping[str, Any]
     received: int = 0
+
+    def log_in(self) -> None:
+        """Open the connection, anew when the vendor has forgotten our credentials."""
+        vendor = self.table.vendor
+        given = {**self.simulator.credentials(f"https://{vendor}.test"), **self.config}
+        secret = {each.name for each in self.table.credentials if each.secret}
+        public = {each: value for each, value in given.items() if each not in secret}
+        stored = Connection(self.name, vendor, public, {each: given[each] for each in given.keys() & secret})
+        session = open_session(stored, now=self.clock.now, table=self.table, wire=self.way)
+        secrets = {**stored.config, **stored.credentials}
+        self.switchboard.add(Line(self.name, self.table, session, LocalBudget(), secrets))
 
     def admin(self, action: str, **arguments: Any) -> Any:
         return self.simulator.admin(action, arguments)
@@ -107,6 +121,11 @@ class House:
                 self.received += 1
                 await db.execute(STORE, (self.name, f"{each.delivery_id} {self.received}", b"", each.body))
         return await Translation(self.pool, self.switchboard, self.clock.now, takers=TAKERS).once()
+
+    async def take(self, *observed: Observed) -> None:
+        """Take what was read some time ago."""
+        async with transaction(self.pool) as db:
+            await ToldWorkTaker().take(db, self.name, observed)
 
     async def project(self, vendor_id: str, engagement: str, entity: str, *, kind: str = "project") -> None:
         """What Accord made itself: a project of an engagement in a legal entity, known at the vendor by this id."""
@@ -172,19 +191,14 @@ async def house_of(
     """A house whose connection `name` is to a fresh simulator of a vendor, logged in."""
     clock = ManualClock(START)
     simulator: Any = VENDORS[vendor](clock=clock, wall=clock, seed=3, **build)
-    table = connector(vendor)
-    given = {**simulator.credentials(f"https://{vendor}.test"), **config}
-    secret = {each.name for each in table.credentials if each.secret}
-    public = {each: value for each, value in given.items() if each not in secret}
-    stored = Connection(name, vendor, public, {each: value for each, value in given.items() if each in secret})
     way = Way(InProcess(simulator, wall=clock))
-    switchboard = Switchboard()
-    async with open_session(stored, now=clock.now, table=table, wire=way) as session:
-        switchboard.add(Line(name, table, session, LocalBudget(), {**stored.config, **stored.credentials}))
+    house = House(pool, name, simulator, clock, way, Switchboard(), connector(vendor), config)
+    house.log_in()
+    async with house.switchboard:
         async with transaction(pool) as db:
             await db.execute(ENTER, (name, vendor))
-            await enter_polls(db, switchboard)
-        yield House(pool, name, simulator, clock, way, switchboard)
+            await enter_polls(db, house.switchboard)
+        yield house
 
 
 class NetSuiteFirm:
@@ -238,4 +252,47 @@ class NetSuiteFirm:
 async def netsuite_house(pool: Pool, *, work: Sequence[str] = TOLD_KINDS, **config: Any) -> AsyncIterator[House]:
     settings = {"work": list(work), "subsidiaries": {"US": "2", "DE": "3", "JP": "4"}, **config}
     async with house_of(pool, "netsuite", name="erp", config=settings, concurrency=100) as house:
+        yield house
+
+
+class SalesforceFirm:
+    """What an org holds before time is entered: opportunities, and the users who work and approve."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+
+    def make(self, name: str, **fields: Any) -> str:
+        return str(self.house.admin("create", object=name, fields=fields)["id"])
+
+    def deal(self, name: str = "Roll-out") -> str:
+        return self.make("Opportunity", Name=name, StageName="Closed Won", CloseDate="2026-11-01")
+
+    def user(self, name: str = "Jonas Weber") -> str:
+        rows = self.house.simulator.dump()["User"]
+        return str(next(row["Id"] for row in rows if row["Name"] == name))
+
+    def time(self, deal: str | None, hours: str = "8", **fields: Any) -> str:
+        """An entry, approved unless `Status__c` says otherwise."""
+        usual = {"Opportunity__c": deal, "Hours__c": hours, "Work_Date__c": "2026-11-20", "Worker__c": self.user()}
+        id = self.make("Time_Entry__c", **{**usual, **fields})
+        if "Status__c" not in fields:
+            self.house.admin("approve_work", ids=[id])
+        return id
+
+    def expense(self, deal: str | None, amount: str, currency: str = "EUR", **fields: Any) -> str:
+        usual = {"Opportunity__c": deal, "Amount__c": amount, "CurrencyIsoCode": currency,
+                 "Work_Date__c": "2026-11-20", "Worker__c": self.user()}  # fmt: skip
+        id = self.make("Expense__c", **{**usual, **fields})
+        self.house.admin("approve_work", ids=[id])
+        return id
+
+    def subscribe(self, *objects: str) -> None:
+        for name in objects:
+            self.house.admin("subscribe_outbound", object=name, url="https://accord.test/in/crm")
+
+
+@asynccontextmanager
+async def salesforce_house(pool: Pool, *, work: Any = TOLD_KINDS, **config: Any) -> AsyncIterator[House]:
+    settings = {"work": work if isinstance(work, Mapping) else list(work), **config}
+    async with house_of(pool, "salesforce", name="crm", config=settings) as house:
         yield house

@@ -46,7 +46,7 @@ class ToldLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToldWork(ToldLine):
-    """One record: who worked, where it stands with those who approve it, and its lines. One that is a single unit is
+    """One record: who worked, where it stands with those who approve it, and its lines; one that is a single unit is
     its own line.
 
     `record` is what the vendor calls the object, `status` one of `WorkStatus` or `draft`, `worker_entity` the legal

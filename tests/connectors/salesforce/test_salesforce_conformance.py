@@ -97,7 +97,20 @@ def _reading(org: Org) -> list[ReadCase]:
     def deals(number: int) -> list[str]:
         return [org.opportunity() for _ in range(number)]
 
+    def times(number: int) -> list[str]:
+        return [org.make("Time_Entry__c", Hours__c=8, Work_Date__c="2026-11-20") for _ in range(number)]
+
+    def expenses(number: int) -> list[str]:
+        return [org.make("Expense__c", Amount__c=8, Work_Date__c="2026-11-20") for _ in range(number)]
+
+    def approved(id: str) -> None:
+        org.change(id, Status__c="Approved")
+
     return [
+        ReadCase(kind="time_entry", seed=times, change=approved, many=30, next_page=r"/query/01g",
+                 rename={"object": "Time_Entry__c", "field": "Hours__c", "to": "Duration__c"}),
+        ReadCase(kind="expense", seed=expenses, change=approved, many=30, next_page=r"/query/01g",
+                 rename={"object": "Expense__c", "field": "Status__c", "to": "State__c"}),
         ReadCase(kind="customer", seed=accounts, change=lambda account: org.change(account, Name="Another"), many=30,
                  next_page=r"/query/01g", rename={"object": "Account", "field": "Name", "to": "Name__c"}),
         ReadCase(kind="deal", seed=deals, change=lambda deal: org.change(deal, StageName="Closed Won"), many=30,
