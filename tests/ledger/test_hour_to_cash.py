@@ -144,6 +144,15 @@ async def test_a_cap_splits_and_a_correction_gives_its_room_back(pool: Pool) -> 
     assert await lies(pool) == {"wip": "1000.00", "over_cap": "600.00"}
 
 
+async def test_engagements_of_a_customer_that_are_rated_at_once_use_one_cap_together(pool: Pool) -> None:
+    frame = replace(TERMS, caps=(replace(CAP, level=CapLevel.CUSTOMER),))
+    await agree(pool, frame)
+    await agree(pool, replace(frame, engagement_id="DEA-2"))
+    await work(pool, entry(2), entry(3, engagement_id="DEA-2"), entry(4, engagement_id="DEA-2"))
+    assert await lies(pool) == {"wip": "1000.00", "over_cap": "1400.00"}
+    assert await rows(pool, "SELECT used FROM billing_counter") == [(Decimal("1000.00"),)]
+
+
 async def test_what_is_proposed_is_approved_by_somebody_else_and_becomes_the_invoice(pool: Pool) -> None:
     await agree(pool)
     await work(pool, entry(2), entry(3, worker="ben"), entry(9, "1", worked_on=date(2026, 12, 1)))

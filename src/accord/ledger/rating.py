@@ -28,12 +28,14 @@ from accord.rules.rating import Pricer, Rated
 from accord.rules.rating.counters import counter_keys
 
 BATCH = 20_000
+ENGAGEMENTS_AT_ONCE = 200
 ZERO = Decimal(0)
 # A million times a run: a dictionary is quicker than the enumeration's own way.
 _KINDS = {each.value: each for each in WorkKind}
 _STATUSES = {each.value: each for each in WorkStatus}
 
-# Which engagements have work waiting, read by skipping from one to the next in the index.
+# Which engagements have how much work waiting, read by skipping from one to the next in the index; and whether some of
+# it takes back what the ledger has.
 WAITING = """
 WITH RECURSIVE waiting AS (
     (SELECT engagement, legal_entity FROM work_to_rate WHERE (engagement, legal_entity) > (%(engagement)s, %(entity)s)
@@ -43,19 +45,30 @@ WITH RECURSIVE waiting AS (
         SELECT engagement, legal_entity FROM work_to_rate
         WHERE (engagement, legal_entity) > (w.engagement, w.legal_entity) ORDER BY 1, 2 LIMIT 1) n
 )
-SELECT engagement, legal_entity FROM waiting LIMIT %(limit)s
+SELECT w.engagement, w.legal_entity, q.entries, q.corrects
+FROM (SELECT * FROM waiting LIMIT %(limit)s) w CROSS JOIN LATERAL (
+    SELECT count(*) AS entries, bool_or(revision > 1 OR again IS NOT NULL) AS corrects FROM (
+        SELECT revision, again FROM work_to_rate
+        WHERE engagement = w.engagement AND legal_entity = w.legal_entity LIMIT %(batch)s) seen
+) q ORDER BY 1, 2
 """
-ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(hashtextextended('rating of ' || %(customer)s, 0))"
+ONE_AT_A_TIME = """
+SELECT x.customer FROM unnest(%(customers)s::text[]) AS x (customer)
+WHERE pg_try_advisory_xact_lock(hashtextextended('rating of ' || x.customer, 0))
+"""
+# What came since the engagement was looked at is left for the next run.
 TAKE = """
 WITH taken AS (
     DELETE FROM work_to_rate WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM work_to_rate WHERE engagement = %(engagement)s AND legal_entity = %(entity)s
-        ORDER BY worked_on, entry_id, revision LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-    RETURNING entry_id, revision, again
+        SELECT q.ctid FROM unnest(%(engagements)s::text[], %(entities)s::text[]) AS x (engagement, entity)
+        CROSS JOIN LATERAL (SELECT ctid FROM work_to_rate WHERE engagement = x.engagement AND legal_entity = x.entity
+            ORDER BY worked_on, entry_id, revision LIMIT %(limit)s FOR UPDATE SKIP LOCKED) q))
+    RETURNING entry_id, revision, again, engagement, legal_entity
 )
 SELECT w.id, w.revision, w.kind, w.source, w.source_key, w.status, w.worked_on, w.quantity, w.engagement,
     w.legal_entity, w.worker, w.worker_entity, w.role, w.task, w.unit, w.category, w.cost, w.cost_currency,
-    w.tax_included, w.receipt, w.billable, w.approver, w.approved_at, w.current, t.again
+    w.tax_included, w.receipt, w.billable, w.approver, w.approved_at, w.current, t.again,
+    t.engagement, t.legal_entity
 FROM taken t JOIN work_entry w ON w.id = t.entry_id AND w.revision = t.revision
 ORDER BY w.worked_on, w.id, w.revision
 """
@@ -126,6 +139,8 @@ class _Told(NamedTuple):
     approved_at: datetime | None
     current: bool
     again: str | None
+    waits_for: str
+    waits_in: str
 
     @property
     def kind(self) -> WorkKind:
@@ -142,75 +157,119 @@ class _Told(NamedTuple):
 
 @dataclass(slots=True)
 class _Batch:
-    """What one transaction writes. `again` are the entries that had their price, and why they get it anew."""
+    """What one transaction writes. `again` are the entries that had their price, and why they get it anew; `used` is
+    what the counters stand at."""
 
     again: Mapping[str, str]
+    used: dict[str, Decimal] = field(default_factory=dict)
     items: list[tuple[Any, ...]] = field(default_factory=list)
     parts: list[tuple[Any, ...]] = field(default_factory=list)
-    unpriced: list[Unpriced] = field(default_factory=list)
+    unpriced: dict[declared.Key, list[Unpriced]] = field(default_factory=dict)
 
 
 async def rate_waiting(pool: Pool, now: datetime, *, batch: int = BATCH) -> RatingReport:
     """Rate everything that waits and that nobody else is rating. Safe to run in many processes at once."""
     report = RatingReport()
-    async for groups in _waiting(pool):
-        for key in groups:
-            while True:
-                async with transaction(pool) as db:
-                    done = await rate_some(db, key, now, batch=batch)
-                if done is None:  # another process has this customer
-                    break
-                report += done
-                if done.entries < batch:
-                    break
+    async for keys in _waiting(pool, batch):
+        while True:
+            async with transaction(pool) as db:
+                done = await rate_some(db, keys, now, batch=batch)
+            report += done
+            if done.entries < batch:
+                break
     return report
 
 
-async def _waiting(pool: Pool) -> AsyncIterator[list[declared.Key]]:
+async def _waiting(pool: Pool, batch: int) -> AsyncIterator[list[declared.Key]]:
+    """Engagements that together have about a batch of work; one with corrections comes alone, since what they take back
+    others may be moving."""
     last: declared.Key = ("", "")
     while True:
         async with pool.connection() as db:
-            parameters = {"engagement": last[0], "entity": last[1], "limit": 200}
-            groups = await (await db.execute(WAITING, parameters)).fetchall()
-        if not groups:
+            place = {"engagement": last[0], "entity": last[1], "limit": ENGAGEMENTS_AT_ONCE, "batch": batch}
+            found = await (await db.execute(WAITING, place)).fetchall()
+        if not found:
             return
-        yield groups
-        last = groups[-1]
+        together: list[declared.Key] = []
+        room = batch
+        for engagement, entity, entries, corrects in found:
+            if together and (corrects or entries > room):
+                yield together
+                together, room = [], batch
+            together.append((engagement, entity))
+            room = 0 if corrects else room - entries
+        yield together
+        last = together[-1]
 
 
-async def rate_some(db: Connection, key: declared.Key, now: datetime, *, batch: int = BATCH) -> RatingReport | None:
-    """Rate up to `batch` revisions of one engagement and legal entity, inside the caller's transaction.
+async def rate_some(db: Connection, keys: Sequence[declared.Key], now: datetime, *, batch: int = BATCH) -> RatingReport:
+    """Rate up to `batch` revisions of each of these engagements and legal entities, inside the caller's transaction.
 
-    None when another process rates the customer.
+    Nothing of a customer whom another process rates.
     """
-    terms = (await declared.latest(db, [key])).get(key)
-    scope = terms.customer_id if terms is not None else f"{key[0]} {key[1]}"
-    held = await (await db.execute(ONE_AT_A_TIME, {"customer": scope})).fetchone()
-    if held is None or not held[0]:
-        return None
-    parameters = {"engagement": key[0], "entity": key[1], "limit": batch}
-    rows = [_Told._make(row) for row in await (await db.execute(TAKE, parameters, prepare=False)).fetchall()]
+    terms = await declared.latest(db, keys)
+    mine = await _alone(db, keys, terms)
+    if not mine:
+        return RatingReport()
+    place = {"engagements": [key[0] for key in mine], "entities": [key[1] for key in mine], "limit": batch}
+    rows = [_Told._make(row) for row in await (await db.execute(TAKE, place, prepare=False)).fetchall()]
     if not rows:
         return RatingReport()
-    again = {row.id: row.again for row in rows if row.again is not None}
+    by_key: dict[declared.Key, list[_Told]] = {key: [] for key in mine}
+    for row in rows:
+        by_key[row.waits_for, row.waits_in].append(row)
+    work = _Batch({row.id: row.again for row in rows if row.again is not None})
+    met = {key: _counters_of(terms.get(key), told) for key, told in by_key.items()}
+    if names := sorted({name for each in met.values() for name in each}):
+        work.used.update(await (await db.execute(COUNTERS, {"names": names})).fetchall())
+    report = RatingReport()
+    for key, told in by_key.items():
+        report += await _rate(db, key, terms.get(key), told, met[key], work, now)
+    if work.used:
+        counted = [{"name": name, "used": str(amount)} for name, amount in sorted(work.used.items())]
+        await db.execute(COUNT, {"rows": as_json(counted)})
+    await _write(db, work)
+    await keep_unpriced(db, {key: work.unpriced.get(key, ()) for key in mine})
+    return report
+
+
+async def _alone(
+    db: Connection, keys: Sequence[declared.Key], terms: Mapping[declared.Key, BillingTerms]
+) -> list[declared.Key]:
+    """Those whose customer nobody else is rating, which nobody else can from now on."""
+    customers = {key: terms[key].customer_id if key in terms else f"{key[0]} {key[1]}" for key in keys}
+    held = await (await db.execute(ONE_AT_A_TIME, {"customers": sorted({*customers.values()})})).fetchall()
+    ours = {row[0] for row in held}
+    return [key for key in keys if customers[key] in ours]
+
+
+async def _rate(
+    db: Connection,
+    key: declared.Key,
+    terms: BillingTerms | None,
+    rows: Sequence[_Told],
+    met: Sequence[str],
+    work: _Batch,
+    now: datetime,
+) -> RatingReport:
+    """Price the work of one engagement and legal entity into the batch; `met` are the counters that it can touch."""
+    again = [row.id for row in rows if row.again is not None]
     revised = [row.id for row in rows if row.revision > 1 or row.again is not None]
-    reversal = await reverse(db, key, revised, now, again=again.keys()) if revised else Reversal()
-    work = _Batch(again, unpriced=[_stuck(row) for row in rows if row.id in reversal.stuck])
+    reversal = await reverse(db, key, revised, now, again=again) if revised else Reversal()
+    unpriced = work.unpriced.setdefault(key, [])
+    unpriced.extend(_stuck(row) for row in rows if row.id in reversal.stuck)
     settled = reversal.unchanged | reversal.stuck
     entries = [row for row in rows if _counts_for(row, key) and row.id not in settled]
+    before = len(work.items)
     if terms is None:
-        work.unpriced.extend(
-            Unpriced.without_terms(entry.id, entry.revision, entry.worked_on, again.get(entry.id)) for entry in entries
-        )
+        unpriced.extend(Unpriced.without_terms(row.id, row.revision, row.worked_on, row.again) for row in entries)
     else:
-        await _price(db, key, terms, entries, reversal, work, now)
-    await _write(db, work)
-    await keep_unpriced(db, key, work.unpriced)
+        await _price(db, key, terms, entries, met, reversal, work, now)
     return RatingReport(
-        rated=sum(1 for item in work.items if item[9] is None and item[1] != "intercompany"),
+        rated=sum(1 for item in work.items[before:] if item[9] is None and item[1] != "intercompany"),
         reversed=reversal.items,
-        problems=len(work.unpriced) + max(0, len(rows) - len(entries) - reversal.items),
-        engagements=1,
+        problems=len(unpriced) + max(0, len(rows) - len(entries) - reversal.items),
+        engagements=1 if rows else 0,
     )
 
 
@@ -219,33 +278,31 @@ async def _price(
     key: declared.Key,
     terms: BillingTerms,
     entries: Sequence[_Told],
+    met: Sequence[str],
     reversal: Reversal,
     work: _Batch,
     now: datetime,
 ) -> None:
-    names = counter_keys(terms, (entry.worked_on for entry in entries)) if _has_counters(terms) else []
-    names = sorted({*names, *reversal.given_back})
-    used: dict[str, Decimal] = {}
-    if names:
-        rows = await (await db.execute(COUNTERS, {"names": names})).fetchall()
-        used = {name: amount - reversal.given_back.get(name, ZERO) for name, amount in rows}
-    spent = {entry.cost.currency for entry in entries if entry.cost is not None}
+    if unknown := sorted(reversal.given_back.keys() - work.used.keys()):
+        work.used.update(await (await db.execute(COUNTERS, {"names": unknown})).fetchall())
+    names = {*met, *reversal.given_back} & work.used.keys()
+    used = {name: work.used[name] - reversal.given_back.get(name, ZERO) for name in names}
+    spent = {entry.cost_currency for entry in entries if entry.told_cost is not None}
     rates = await exchange.for_pricing(db, [terms], (entry.worked_on for entry in entries), spent)
     pricer = Pricer(terms, used, rates.known_at(None))
     for entry in entries:
         rated = pricer.rate(entry)
         if isinstance(rated, tuple):
-            again = work.again.get(entry.id)
-            work.unpriced.append(Unpriced.of(entry.id, entry.revision, entry.worked_on, rated, again))
+            work.unpriced[key].append(Unpriced.of(entry.id, entry.revision, entry.worked_on, rated, entry.again))
         else:
             _place(key, terms, entry, rated, pricer.counters.used, work, now)
-    if names:
-        told = [{"name": name, "used": str(amount)} for name, amount in sorted(pricer.counters.used.items())]
-        await db.execute(COUNT, {"rows": as_json(told)})
+    work.used.update(pricer.counters.used)
 
 
-def _has_counters(terms: BillingTerms) -> bool:
-    return bool(terms.caps or terms.usage or terms.retainer or terms.fixed_fees)
+def _counters_of(terms: BillingTerms | None, rows: Sequence[_Told]) -> list[str]:
+    if terms is None or not (terms.caps or terms.usage or terms.retainer or terms.fixed_fees):
+        return []
+    return counter_keys(terms, (row.worked_on for row in rows))
 
 
 def _place(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,23 +16,26 @@ from accord.model.problem import Problem
 KEEP = """
 INSERT INTO work_unpriced (entry_id, revision, engagement, legal_entity, worked_on, reason, message, cure,
     again)
-SELECT x.entry_id, x.revision, %(engagement)s, %(entity)s, x.worked_on, x.reason, x.message, x.cure, x.again
-FROM json_to_recordset(%(rows)s::json) AS x (entry_id text, revision integer, worked_on date, reason text, message text,
-    cure text, again text)
+SELECT x.entry_id, x.revision, x.engagement, x.legal_entity, x.worked_on, x.reason, x.message, x.cure, x.again
+FROM json_to_recordset(%(rows)s::json) AS x (entry_id text, revision integer, engagement text, legal_entity text,
+    worked_on date, reason text, message text, cure text, again text)
 ON CONFLICT (engagement, legal_entity, worked_on, entry_id, revision)
 DO UPDATE SET reason = excluded.reason, message = excluded.message, cure = excluded.cure
 """
 # A revision that was overtaken by a newer one waits for nothing any more.
 FORGET_OVERTAKEN = """
-DELETE FROM work_unpriced u USING work_entry w
-WHERE u.engagement = %(engagement)s AND u.legal_entity = %(entity)s AND w.id = u.entry_id AND w.revision = u.revision
+DELETE FROM work_unpriced u
+USING work_entry w, unnest(%(engagements)s::text[], %(entities)s::text[]) AS x (engagement, entity)
+WHERE u.engagement = x.engagement AND u.legal_entity = x.entity AND w.id = u.entry_id AND w.revision = u.revision
     AND (NOT w.current OR w.status <> 'approved')
 """
 OPEN = """
-SELECT u.reason, count(*), coalesce(sum(w.quantity) FILTER (WHERE w.kind = 'time'), 0), min(u.cure),
-    (array_agg(DISTINCT u.message))[1:5]
-FROM work_unpriced u JOIN work_entry w ON w.id = u.entry_id AND w.revision = u.revision
-WHERE u.engagement = %(engagement)s AND u.legal_entity = %(entity)s GROUP BY u.reason ORDER BY u.reason
+SELECT u.engagement, u.legal_entity, u.reason, count(*),
+    coalesce(sum(w.quantity) FILTER (WHERE w.kind = 'time'), 0), min(u.cure), (array_agg(DISTINCT u.message))[1:5]
+FROM unnest(%(engagements)s::text[], %(entities)s::text[]) AS x (engagement, entity)
+JOIN work_unpriced u ON u.engagement = x.engagement AND u.legal_entity = x.entity
+JOIN work_entry w ON w.id = u.entry_id AND w.revision = u.revision
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 REFRESH = """
 UPDATE business_case c SET title = x.title, problems = x.problems
@@ -40,10 +43,14 @@ FROM json_to_recordset(%(rows)s::json) AS x (reason text, title text, problems j
 WHERE c.state = 'open' AND c.process_id IS NULL AND c.subject = x.subject AND c.reason = x.reason
 """
 CLOSE = """
-UPDATE business_case SET state = 'resolved', resolved_at = clock_timestamp(), resolved_by = 'accord',
+UPDATE business_case c SET state = 'resolved', resolved_at = clock_timestamp(), resolved_by = 'accord',
     resolution = 'everything has its price'
-WHERE state = 'open' AND process_id IS NULL AND subject = %(subject)s AND NOT reason = ANY(%(open)s)
+WHERE c.state = 'open' AND c.process_id IS NULL AND c.subject = ANY(%(subjects)s)
+    AND NOT EXISTS (SELECT FROM json_to_recordset(%(open)s::json) AS x (subject text, reason text)
+        WHERE x.subject = c.subject AND x.reason = c.reason)
 """
+
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +85,42 @@ def subject_of(engagement: str, entity: str) -> str:
     return f"work of {engagement} in {entity}"
 
 
-async def keep_unpriced(db: Connection, key: tuple[str, str], found: Iterable[Unpriced]) -> None:
-    """Keep what got no price, and bring the cases of the engagement up to date."""
-    about = {"engagement": key[0], "entity": key[1]}
+async def keep_unpriced(db: Connection, found: Mapping[Key, Iterable[Unpriced]]) -> None:
+    """Keep what got no price, by engagement and legal entity, and bring the cases of all these up to date."""
+    about = {"engagements": [key[0] for key in found], "entities": [key[1] for key in found]}
     rows = [
         {
             "entry_id": each.entry_id,
             "revision": each.revision,
+            "engagement": engagement,
+            "legal_entity": entity,
             "worked_on": each.worked_on.isoformat(),
             "reason": each.reason,
             "message": each.message,
             "cure": each.cure,
             "again": each.again,
         }
-        for each in found
+        for (engagement, entity), some in found.items()
+        for each in some
     ]
     if rows:
-        await db.execute(KEEP, {**about, "rows": as_json(rows)})
+        await db.execute(KEEP, {"rows": as_json(rows)})
     await db.execute(FORGET_OVERTAKEN, about)
-    subject = subject_of(*key)
     cases = [
         case_row(
             id=0,
             reason=reason,
-            title=f"{count} approved records of {key[0]} in {key[1]} have no price ({hours.normalize():f} h): {reason}",
+            title=f"{count} approved records of {engagement} in {entity} have no price"
+            f" ({hours.normalize():f} h): {reason}",
             problems=tuple(Problem(reason, message, cure=cure) for message in messages),
             owner="PMO",
-            subject=subject,
-            correlation=key[0],
+            subject=subject_of(engagement, entity),
+            correlation=engagement,
         )
-        for reason, count, hours, cure, messages in await (await db.execute(OPEN, about)).fetchall()
+        for engagement, entity, reason, count, hours, cure, messages in await (await db.execute(OPEN, about)).fetchall()
     ]
-    await db.execute(CLOSE, {"subject": subject, "open": [each["reason"] for each in cases]})
+    open_now = [{"subject": each["subject"], "reason": each["reason"]} for each in cases]
+    await db.execute(CLOSE, {"subjects": [subject_of(*key) for key in found], "open": as_json(open_now)})
     if cases:
         await db.execute(REFRESH, {"rows": as_json(cases)})
         identities = Identities(db)
