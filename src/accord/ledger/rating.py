@@ -19,7 +19,7 @@ from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.ledger import exchange
 from accord.ledger import terms as declared
-from accord.ledger.reversing import Reversal, reverse
+from accord.ledger.reversing import COUNTERS, Reversal, reverse
 from accord.ledger.unpriced import Unpriced, keep_unpriced
 from accord.model.money import Money
 from accord.model.terms import BillingTerms
@@ -56,7 +56,6 @@ SELECT w.id, w.revision, w.kind, w.source, w.source_key, w.status, w.worked_on, 
 FROM taken t JOIN work_entry w ON w.id = t.entry_id AND w.revision = t.revision
 ORDER BY w.worked_on, w.id, w.revision
 """
-COUNTERS = "SELECT name, used FROM billing_counter WHERE name = ANY(%(names)s) ORDER BY name FOR UPDATE"
 COUNT = """
 INSERT INTO billing_counter (name, used)
 SELECT x.name, x.used FROM json_to_recordset(%(rows)s::json) AS x (name text, used numeric)
@@ -177,11 +176,10 @@ async def _price(
     now: datetime,
 ) -> None:
     names = counter_keys(terms, (entry.worked_on for entry in entries)) if _counts(terms) else []
-    names = sorted({*names, *reversal.given_back})
+    names = sorted({*names, *reversal.used})
     used: dict[str, Decimal] = {}
     if names:
-        rows = await (await db.execute(COUNTERS, {"names": names})).fetchall()
-        used = {name: amount - reversal.given_back.get(name, ZERO) for name, amount in rows}
+        used = {**dict(await (await db.execute(COUNTERS, {"names": names})).fetchall()), **reversal.used}
     spent = {entry.cost.currency for entry in entries if entry.cost is not None}
     rates = await exchange.for_pricing(db, [terms], (entry.worked_on for entry in entries), spent)
     pricer = Pricer(terms, used, rates.known_at(None))

@@ -1,19 +1,25 @@
 """Takes back what a revision has overtaken: an item of the opposite amount, and never a change of the first.
 
 What is not invoiced yet lies in `reversed` afterwards, both sides of it. What is invoiced stays where it is; its
-opposite goes to WIP and lessens the next invoice, or becomes a credit note, as the terms say.
+opposite goes to WIP and lessens the next invoice, or becomes a credit note, as the terms say. Metered work is taken
+back at what the month's units cost without it now: other records were priced on top of it since, so its opposite may
+differ from it, and the difference lies in WIP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
+from accord.ledger import terms as declared
 from accord.ledger.proposing import recount
+from accord.model.terms import BillingTerms
+from accord.rules.rating import Pricer
 
 # Fields that make the price: a revision that changes none of them leaves its item as it is.
 PRICED = (
@@ -26,6 +32,7 @@ SELECT i.id, i.source_id, i.source_revision, i.amount,
     coalesce(i.counters, '[]') || coalesce((
         SELECT jsonb_agg(jsonb_build_array(m.counter, m.added::text, m.reached::text)) FROM cap_move m
         WHERE m.item_id = i.id), '[]'),
+    i.kind, i.rate_id, i.legal_entity, i.terms_version,
     (SELECT ({", ".join(f"o.{name}" for name in PRICED)})
         IS NOT DISTINCT FROM ({", ".join(f"n.{name}" for name in PRICED)})
      FROM work_entry o, work_entry n
@@ -41,14 +48,16 @@ TAKE_BACK = """
 WITH old AS (
     SELECT p.*, p.disposition IN ('wip', 'held', 'over_cap', 'non_billable', 'intercompany', 'drawn')
         OR (p.disposition = 'draft' AND d.status IN ('draft', 'held')) AS open
-    FROM item_part p LEFT JOIN proposal d ON d.id = p.document WHERE p.item_id = ANY(%(items)s)
+    FROM item_part p LEFT JOIN proposal d ON d.id = p.document WHERE p.item_id = ANY(%(ids)s)
 ), item AS (
     INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at,
-        reverses, worked_on, quantity, unit, rate, rate_id, terms_version, source_revision, worker, role, task, cause)
-    SELECT i.id || '-R', i.kind, i.engagement, i.legal_entity, i.currency, -i.amount, i.source, i.source_id, %(now)s,
+        reverses, worked_on, quantity, unit, rate, rate_id, terms_version, source_revision, worker, role, task,
+        counters, cause)
+    SELECT i.id || '-R', i.kind, i.engagement, i.legal_entity, i.currency, x.amount, i.source, i.source_id, %(now)s,
         i.id, i.worked_on, -i.quantity, i.unit, i.rate, i.rate_id, i.terms_version, i.source_revision, i.worker, i.role,
-        i.task, 'overtaken by a revision'
-    FROM billable_item i WHERE i.id = ANY(%(items)s)
+        i.task, x.counters, 'overtaken by a revision'
+    FROM json_to_recordset(%(items)s::json) AS x (id text, amount numeric, counters jsonb)
+    JOIN billable_item i ON i.id = x.id
 )
 SELECT item_id, part, open, disposition, document FROM old ORDER BY item_id, part
 """
@@ -60,6 +69,11 @@ SELECT p.item_id || '-R', p.part, p.engagement, p.legal_entity, p.currency,
     -p.amount, -p.quantity, p.worked_on, 'rated', 'overtaken by a revision', %(now)s
 FROM json_to_recordset(%(parts)s::json) AS x (item_id text, part integer, open boolean)
 JOIN item_part p ON p.item_id = x.item_id AND p.part = x.part
+UNION ALL
+SELECT i.id || '-R', 1 + (SELECT max(p.part) FROM item_part p WHERE p.item_id = i.id), i.engagement, i.legal_entity,
+    i.currency, 'wip', y.amount + i.amount, 0, i.worked_on, 'rated', 'other records were priced on top of it', %(now)s
+FROM json_to_recordset(%(items)s::json) AS y (id text, amount numeric)
+JOIN billable_item i ON i.id = y.id WHERE y.amount + i.amount <> 0
 """
 CLOSE = """
 UPDATE item_part p SET disposition = 'reversed', document = NULL, line = NULL, entry = 'overtaken ' || p.part,
@@ -69,15 +83,31 @@ WHERE p.item_id = x.item_id AND p.part = x.part AND x.open
 """
 
 
+COUNTERS = "SELECT name, used FROM billing_counter WHERE name = ANY(%(names)s) ORDER BY name FOR UPDATE"
+
+
 @dataclass(slots=True)
 class Reversal:
-    """What was taken back: how many `items`, what that gives back of each counter; entries whose price does not change
-    (`unchanged`) and those that only a person can take back (`stuck`)."""
+    """What was taken back: how many `items`; `used`, what the counters they had met stand at without them; entries
+    whose price does not change (`unchanged`) and those that only a person can take back (`stuck`)."""
 
     items: int = 0
-    given_back: dict[str, Decimal] = field(default_factory=dict)
+    used: dict[str, Decimal] = field(default_factory=dict)
     unchanged: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Overtaken:
+    """An item to take back; `met` is [counter, what it added, what it came to] each, `terms` the key and version of
+    those that priced it."""
+
+    id: str
+    kind: str
+    amount: Decimal
+    met: Sequence[tuple[str, str, str]]
+    rate_id: str | None
+    terms: tuple[str, str, int]
 
 
 async def reverse(
@@ -89,22 +119,57 @@ async def reverse(
     """
     result = Reversal()
     rows = await (await db.execute(STANDING, {"entries": list(entries), "engagement": key[0]})).fetchall()
-    items: list[str] = []
-    for id, entry, _, _, met, same, transferred in rows:
+    # With what was transferred stays what belongs to it: the charge between legal entities.
+    result.stuck.update(row[1] for row in rows if row[-1] and (not row[-2] or row[1] in again))
+    overtaken: list[_Overtaken] = []
+    for id, entry, _, amount, met, kind, rate_id, entity, version, same, _ in rows:
+        if entry in result.stuck:
+            continue
         if same and entry not in again:
             result.unchanged.add(entry)
-        elif transferred:
-            result.stuck.add(entry)
         else:
-            items.append(id)
-            for name, added, _ in met or ():
-                result.given_back[name] = result.given_back.get(name, Decimal(0)) + Decimal(added)
-    if not items:
+            overtaken.append(_Overtaken(id, kind, amount, met, rate_id, (key[0], entity, version)))
+    if not overtaken:
         return result
-    result.items = len(items)
-    parts = await (await db.execute(TAKE_BACK, {"items": items, "now": now})).fetchall()
+    result.items = len(overtaken)
+    about = {
+        "items": as_json(await _opposites(db, overtaken, result)),
+        "ids": [each.id for each in overtaken],
+        "now": now,
+    }
+    parts = await (await db.execute(TAKE_BACK, about)).fetchall()
     told = [{"item_id": item, "part": part, "open": opened} for item, part, opened, _, _ in parts]
-    await db.execute(OPPOSITE, {"parts": as_json(told), "now": now})
+    await db.execute(OPPOSITE, {**about, "parts": as_json(told)})
     await db.execute(CLOSE, {"parts": as_json(told), "now": now})
     await recount(db, sorted({document for *_, opened, place, document in parts if opened and place == "draft"}))
     return result
+
+
+async def _opposites(db: Connection, overtaken: Sequence[_Overtaken], result: Reversal) -> list[dict[str, Any]]:
+    """What each is taken back at, and what that does to the counters it had met, one after the other."""
+    names = sorted({name for each in overtaken for name, _, _ in each.met})
+    if names:
+        result.used = dict(await (await db.execute(COUNTERS, {"names": names})).fetchall())
+    terms: dict[tuple[str, str, int], BillingTerms | None] = {}
+    items = []
+    for each in overtaken:
+        amount = -each.amount
+        if each.kind == "usage" and each.met:
+            if each.terms not in terms:
+                terms[each.terms] = await declared.of_version(db, each.terms[:2], each.terms[2])
+            amount = _metered(each, terms[each.terms], result.used)
+        counters = []
+        for name, added, _ in each.met:
+            result.used[name] = result.used.get(name, Decimal(0)) - Decimal(added)
+            counters.append([name, str(-Decimal(added)), str(result.used[name])])
+        items.append({"id": each.id, "amount": str(amount), "counters": counters or None})
+    return items
+
+
+def _metered(item: _Overtaken, terms: BillingTerms | None, used: Mapping[str, Decimal]) -> Decimal:
+    """Units that never moved the meter (not billable) go at what they came for."""
+    rate = None if terms is None else next((each for each in terms.usage if each.id == item.rate_id), None)
+    meter = next((each for each in item.met if each[0].startswith("usage ") and Decimal(each[1])), None)
+    if terms is None or rate is None or meter is None:
+        return -item.amount
+    return Pricer(terms).price_between(rate, used.get(meter[0], Decimal(0)), -Decimal(meter[1]))

@@ -168,15 +168,19 @@ class Pricer:
             return (_no_exchange_rate(rate.tiers[0].per_unit.currency, self._terms.currency, entry.worked_on),)
         key = meter_key(self._terms, rate, entry.worked_on)
         before = self.counters.of_key(key)
-        amount = self._rounded(price_of(rate, before + entry.quantity)) - self._rounded(price_of(rate, before))
+        amount = self.price_between(rate, before, entry.quantity)
         if not entry.billable:
-            return Rated(
-                amount, entry.quantity, None, rate.id,
-                (Part("non_billable", amount, entry.quantity, _why_free(entry)),),
-            )  # fmt: skip
+            # The meter does not move, and yet the price depends on where it stood.
+            self.counters.add(key, ZERO)
+            part = Part("non_billable", amount, entry.quantity, _why_free(entry))
+            return Rated(amount, entry.quantity, None, rate.id, (part,), self.counters.take_added())
         self.counters.add(key, entry.quantity)
         parts = self._placed(amount, entry.quantity, entry)
         return Rated(amount, entry.quantity, None, rate.id, parts, self.counters.take_added())
+
+    def price_between(self, rate: UsageRate, before: Decimal, units: Decimal) -> Decimal:
+        """What `units` cost on top of those metered `before`; below zero for units that are taken back."""
+        return self._rounded(price_of(rate, before + units)) - self._rounded(price_of(rate, before))
 
     def _placed(self, amount: Decimal, quantity: Decimal, entry: WorkEntry) -> tuple[Part, ...]:
         """Retainer first, then WIP as far as every cap allows, the rest over cap."""
