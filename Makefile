@@ -5,7 +5,7 @@ ARGS ?=
 # Two workers, because two cores are what the tests are held to; more machines may say more.
 TEST_WORKERS ?= 2
 
-.PHONY: venv chromium test lint types contracts check format demo bench faults simulate attack audit lock clean
+.PHONY: venv chromium test lint types contracts check format demo bench faults simulate attack histories audit lock clean
 
 venv:
 	@scripts/venv.sh
@@ -50,6 +50,11 @@ simulate: venv
 attack: EXAMPLES ?= 2000
 attack: venv
 	ACCORD_TEST_ATTACK_EXAMPLES=$(EXAMPLES) $(PY) -m pytest tests/attack -n $(TEST_WORKERS) $(ARGS)
+
+# Random histories of work and money, other ones each time; so many by HISTORIES.
+histories: HISTORIES ?= 500
+histories: venv
+	ACCORD_TEST_HISTORIES=$(HISTORIES) $(PY) -m pytest tests/histories -n 0 -o faulthandler_timeout=0 $(ARGS)
 
 # Advisories against the pinned packages; says so plainly when no source of them can be reached.
 audit: venv

@@ -94,6 +94,51 @@ async def test_whatever_is_dropped_is_reported_with_its_amount(
     assert await open_amounts(worked) == expected
 
 
+async def test_an_item_whose_reversal_was_skipped_is_unexplained(worked: Pool) -> None:
+    """Its source has been revised, nothing waits, and it stands."""
+    async with transaction(worked) as db:
+        await take(db, [entry(2, quantity=Decimal(3))], (), source="time")
+    await damage(worked, "DELETE FROM work_to_rate")
+    assert await open_amounts(worked) == [("BIL-2-1", Decimal("-800.00")), ("WRK-2", Decimal("600.00"))]
+
+
+async def test_a_second_item_of_one_record_is_unexplained(worked: Pool) -> None:
+    await damage(
+        worked,
+        'INSERT INTO billable_item SELECT (json_populate_record(i, \'{"id": "BIL-2-1-again"}\')).*'
+        " FROM billable_item i WHERE id = 'BIL-2-1'",
+        'INSERT INTO item_part SELECT (json_populate_record(p, \'{"item_id": "BIL-2-1-again"}\')).*'
+        " FROM item_part p WHERE item_id = 'BIL-2-1'",
+    )
+    assert [amount for _, amount in await open_amounts(worked)] == [Decimal("-800.00")]
+
+
+async def test_work_that_moved_to_another_legal_entity_and_was_lost_on_the_way_is_unexplained(worked: Pool) -> None:
+    async with transaction(worked) as db:
+        await declare(db, [replace(TERMS, legal_entity="DE")], by="t")
+        await take(db, [entry(2, legal_entity="DE")], (), source="time")
+    await damage(worked, "DELETE FROM work_to_rate")
+    assert await open_amounts(worked) == [("BIL-2-1", Decimal("-800.00")), ("WRK-2", Decimal("800.00"))]
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [("BIL-5-1", [("WRK-5", Decimal("800.00"))]), ("BIL-5-1-IC", [("WRK-5", Decimal("640.00"))])],
+)
+async def test_the_work_and_its_charge_between_entities_do_not_stand_for_each_other(
+    worked: Pool, lost: str, expected: list[tuple[str, Decimal]]
+) -> None:
+    async with transaction(worked) as db:
+        await declare(db, [replace(TERMS, intercompany_percentage=Decimal(80))], by="t")
+        await take(db, [entry(5, worker_entity="DE")], (), source="time")
+    await rate_waiting(worked, LATER)
+    assert await open_amounts(worked) == []
+    await damage(
+        worked, f"DELETE FROM billable_item WHERE id = '{lost}'", f"DELETE FROM item_part WHERE item_id = '{lost}'"
+    )
+    assert await open_amounts(worked) == expected
+
+
 async def test_a_surplus_does_not_hide_a_loss(worked: Pool) -> None:
     await damage(
         worked, "UPDATE item_part SET amount = 700 WHERE item_id = 'BIL-2-1'",

@@ -7,7 +7,7 @@ that was in force, and the two are compared to the minor unit.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -270,11 +270,15 @@ def _again(
         return None if told is None else Decimal(told)
     if entry is None or terms is None:
         return None
+    # Metered work is taken back at what its meter stood at then; anything else at what it was taken for.
+    at_the_meter = reversing and kind == "usage" and any(added for _, added, _ in counters)
+    if at_the_meter:
+        entry = replace(entry, quantity=-entry.quantity)
     rated = Pricer(terms, {name: after - added for name, added, after in counters}, convert).rate(entry)
     if isinstance(rated, tuple):
         return None
     amount = rated.intercompany if kind == "intercompany" else rated.amount
-    return -amount if reversing and amount is not None else amount
+    return -amount if reversing and not at_the_meter and amount is not None else amount
 
 
 async def _entries(db: Connection, rows: Sequence[Any]) -> dict[tuple[str, int], WorkEntry]:

@@ -20,7 +20,8 @@ from accord.governance import audit
 from accord.ledger import exchange
 from accord.ledger import terms as declared
 from accord.ledger.proposing import recount
-from accord.ledger.rating import COUNT, COUNTERS
+from accord.ledger.rating import COUNT
+from accord.ledger.reversing import COUNTERS
 from accord.model.money import Money
 from accord.model.terms import BillingTerms
 from accord.model.work import WorkEntry, WorkKind, WorkStatus

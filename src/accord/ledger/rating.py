@@ -19,7 +19,7 @@ from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.ledger import exchange
 from accord.ledger import terms as declared
-from accord.ledger.reversing import Reversal, reverse
+from accord.ledger.reversing import COUNTERS, Reversal, reverse
 from accord.ledger.unpriced import Unpriced, keep_unpriced
 from accord.model.money import Money
 from accord.model.terms import BillingTerms
@@ -72,7 +72,6 @@ SELECT w.id, w.revision, w.kind, w.source, w.source_key, w.status, w.worked_on, 
 FROM taken t JOIN work_entry w ON w.id = t.entry_id AND w.revision = t.revision
 ORDER BY w.worked_on, w.id, w.revision
 """
-COUNTERS = "SELECT name, used FROM billing_counter WHERE name = ANY(%(names)s) ORDER BY name FOR UPDATE"
 COUNT = """
 INSERT INTO billing_counter (name, used)
 SELECT x.name, x.used FROM json_to_recordset(%(rows)s::json) AS x (name text, used numeric)
@@ -255,7 +254,8 @@ async def _rate(
     """Price the work of one engagement and legal entity into the batch; `met` are the counters that it can touch."""
     again = [row.id for row in rows if row.again is not None]
     revised = [row.id for row in rows if row.revision > 1 or row.again is not None]
-    reversal = await reverse(db, key, revised, now, again=again) if revised else Reversal()
+    reversal = await reverse(db, key, revised, now, again=again, used=work.used) if revised else Reversal()
+    work.used.update(reversal.used)
     unpriced = work.unpriced.setdefault(key, [])
     unpriced.extend(_stuck(row) for row in rows if row.id in reversal.stuck)
     settled = reversal.unchanged | reversal.stuck
@@ -283,10 +283,7 @@ async def _price(
     work: _Batch,
     now: datetime,
 ) -> None:
-    if unknown := sorted(reversal.given_back.keys() - work.used.keys()):
-        work.used.update(await (await db.execute(COUNTERS, {"names": unknown})).fetchall())
-    names = {*met, *reversal.given_back} & work.used.keys()
-    used = {name: work.used[name] - reversal.given_back.get(name, ZERO) for name in names}
+    used = {name: work.used[name] for name in met if name in work.used} | reversal.used
     spent = {entry.cost_currency for entry in entries if entry.told_cost is not None}
     rates = await exchange.for_pricing(db, [terms], (entry.worked_on for entry in entries), spent)
     pricer = Pricer(terms, used, rates.known_at(None))

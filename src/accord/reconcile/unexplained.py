@@ -14,40 +14,90 @@ from typing import Any
 from accord.engine.shell import Connection
 from accord.ledger import terms as declared
 from accord.ledger.rating import work_entry
+from accord.ledger.reversing import PRICED
 from accord.model.terms import BillingTerms
-from accord.rules.rating import Pricer
+from accord.rules.rating import Pricer, Rated
 
 ZERO = Decimal(0)
 
+# Whether two revisions have the same price: then the item of the one stands for the other.
+SAME_PRICE = f"""({", ".join(f"o.{name}" for name in PRICED)})
+        IS NOT DISTINCT FROM ({", ".join(f"w.{name}" for name in PRICED)})"""
+STANDING = "i.reverses IS NULL AND NOT EXISTS (SELECT FROM billable_item r WHERE r.reverses = i.id)"
 # A row of the queue or a case says where such a record is: it is late or stuck, but it is not unexplained.
-MISSING = """
+WAITS = """
+    AND NOT EXISTS (SELECT FROM work_to_rate q WHERE q.entry_id = {entry} AND q.engagement = {engagement})
+    AND NOT EXISTS (SELECT FROM work_unpriced u WHERE u.entry_id = {entry} AND u.engagement = {engagement})
+"""
+ENTRY_WAITS = WAITS.format(entry="w.id", engagement="w.engagement")
+ITEM_WAITS = WAITS.format(entry="i.source_id", engagement="i.engagement")
+MISSING = f"""
 SELECT w.id, w.revision, w.kind, w.source, w.source_key, w.status, w.worked_on, w.quantity, w.engagement,
     w.legal_entity, w.worker, w.worker_entity, w.role, w.task, w.unit, w.category, w.cost, w.cost_currency,
     w.tax_included, w.receipt, w.billable, w.approver, w.approved_at, w.current
 FROM work_entry w
 WHERE w.current AND w.status = 'approved' AND w.engagement IS NOT NULL AND w.legal_entity IS NOT NULL
-    AND NOT EXISTS (SELECT FROM billable_item i WHERE i.source_id = w.id AND i.reverses IS NULL
-        AND i.engagement = w.engagement AND NOT EXISTS (SELECT FROM billable_item r WHERE r.reverses = i.id))
-    AND NOT EXISTS (SELECT FROM work_to_rate q WHERE q.entry_id = w.id AND q.engagement = w.engagement
-        AND q.legal_entity = w.legal_entity AND q.worked_on = w.worked_on)
-    AND NOT EXISTS (SELECT FROM work_unpriced u WHERE u.entry_id = w.id AND u.engagement = w.engagement
-        AND u.legal_entity = w.legal_entity AND u.worked_on = w.worked_on)
+    AND NOT EXISTS (SELECT FROM billable_item i WHERE i.source_id = w.id AND i.kind = w.kind
+        AND i.engagement = w.engagement AND i.legal_entity = w.legal_entity AND {STANDING}
+        AND (i.source_revision = w.revision OR EXISTS (
+            SELECT FROM work_entry o WHERE o.id = w.id AND o.revision = i.source_revision AND {SAME_PRICE})))
+    {ENTRY_WAITS}
 ORDER BY w.engagement, w.legal_entity, w.worked_on, w.id LIMIT %(limit)s
 """
-ORPHANS = """
+# What the worker's legal entity charges the project's.
+MISSING_BETWEEN = f"""
+SELECT w.id, w.revision, w.kind, w.source, w.source_key, w.status, w.worked_on, w.quantity, w.engagement,
+    w.legal_entity, w.worker, w.worker_entity, w.role, w.task, w.unit, w.category, w.cost, w.cost_currency,
+    w.tax_included, w.receipt, w.billable, w.approver, w.approved_at, w.current
+FROM work_entry w
+WHERE w.current AND w.status = 'approved' AND w.kind IN ('time', 'expense') AND w.engagement IS NOT NULL
+    AND w.worker_entity <> w.legal_entity
+    AND EXISTS (SELECT FROM billable_item i WHERE i.source_id = w.id AND i.kind = w.kind AND i.rate_id IS NOT NULL
+        AND i.engagement = w.engagement AND i.legal_entity = w.legal_entity AND {STANDING})
+    AND NOT EXISTS (SELECT FROM billable_item i WHERE i.source_id = w.id AND i.kind = 'intercompany'
+        AND i.engagement = w.engagement AND i.legal_entity = w.worker_entity AND {STANDING})
+    {ENTRY_WAITS}
+ORDER BY w.engagement, w.legal_entity, w.worked_on, w.id LIMIT %(limit)s
+"""
+ORPHANS = f"""
 SELECT i.id, i.engagement, i.legal_entity, i.currency, -i.amount,
     CASE WHEN w.id IS NULL THEN 'its source record is not there'
          WHEN w.status <> 'approved' THEN 'its source says ' || w.status
-         ELSE 'its source belongs to ' || coalesce(w.engagement, 'nothing') END
+         ELSE 'its source belongs to ' || coalesce(w.engagement, 'nothing') || ' in ' || coalesce(w.legal_entity, '?')
+    END
 FROM billable_item i LEFT JOIN work_entry w ON w.id = i.source_id AND w.current
-WHERE i.kind IN ('time', 'expense', 'usage') AND i.reverses IS NULL
-    AND NOT EXISTS (SELECT FROM billable_item r WHERE r.reverses = i.id)
-    AND (w.id IS NULL OR w.status <> 'approved' OR w.engagement IS DISTINCT FROM i.engagement)
-    AND NOT EXISTS (SELECT FROM work_to_rate q WHERE q.entry_id = i.source_id AND q.engagement = i.engagement
-        AND q.legal_entity = i.legal_entity)
-    AND NOT EXISTS (SELECT FROM work_unpriced u WHERE u.entry_id = i.source_id AND u.engagement = i.engagement
-        AND u.legal_entity = i.legal_entity)
+WHERE i.kind IN ('time', 'expense', 'usage', 'intercompany') AND {STANDING}
+    AND (w.id IS NULL OR w.status <> 'approved' OR (w.engagement, CASE WHEN i.kind = 'intercompany' THEN w.worker_entity
+        ELSE w.legal_entity END) IS DISTINCT FROM (i.engagement, i.legal_entity))
+    {ITEM_WAITS}
 ORDER BY i.id LIMIT %(limit)s
+"""
+# Its source has been revised, or another item was made of it, and nobody took this one back.
+OVERTAKEN = f"""
+SELECT i.id, i.engagement, i.legal_entity, i.currency, -i.amount, 'its source has been revised since'
+FROM billable_item i
+JOIN work_entry w ON w.id = i.source_id AND w.current AND w.status = 'approved' AND w.engagement = i.engagement
+JOIN work_entry o ON o.id = i.source_id AND o.revision = i.source_revision
+WHERE i.kind IN ('time', 'expense', 'usage', 'intercompany') AND i.source_revision <> w.revision AND {STANDING}
+    AND CASE WHEN i.kind = 'intercompany' THEN w.worker_entity ELSE w.legal_entity END = i.legal_entity
+    AND NOT {SAME_PRICE}
+    {ITEM_WAITS}
+UNION ALL
+SELECT t.id, t.engagement, t.legal_entity, t.currency, -t.amount, 'its source has another item'
+FROM (
+    SELECT i.*, row_number() OVER (PARTITION BY i.source_id, i.kind ORDER BY i.source_revision DESC, i.recorded_at DESC)
+        AS nth
+    FROM billable_item i JOIN (
+        SELECT source_id, kind FROM billable_item
+        WHERE kind IN ('time', 'expense', 'usage', 'intercompany') AND reverses IS NULL
+        GROUP BY 1, 2 HAVING count(*) > 1
+    ) m ON m.source_id = i.source_id AND m.kind = i.kind
+    WHERE {STANDING}
+) t
+JOIN work_entry w ON w.id = t.source_id AND w.current
+JOIN work_entry o ON o.id = w.id AND o.revision = t.source_revision
+WHERE t.nth > 1 AND {SAME_PRICE}
+ORDER BY 1 LIMIT %(limit)s
 """
 UNPLACED = """
 SELECT i.id, i.engagement, i.legal_entity, i.currency, i.amount - coalesce(p.placed, 0),
@@ -94,12 +144,13 @@ class Unexplained:
 async def unexplained(db: Connection, limit: int = 1000) -> list[Unexplained]:
     """Everything unexplained, up to `limit` of each kind; empty when every approved unit is where it should be."""
     found: list[Unexplained] = []
-    for query in (ORPHANS, UNPLACED, PARTS_WITHOUT, INVOICED):
+    for query in (ORPHANS, OVERTAKEN, UNPLACED, PARTS_WITHOUT, INVOICED):
         rows = await (await db.execute(query, {"limit": limit}, prepare=False)).fetchall()
         found += [Unexplained(row[0], row[5], row[1], row[2], row[3], row[4]) for row in rows]
-    rows = await (await db.execute(MISSING, {"limit": limit}, prepare=False)).fetchall()
-    terms = await declared.latest(db, {(row[8], row[9]) for row in rows})
-    found += [_missing(row, terms.get((row[8], row[9]))) for row in rows]
+    for query, missing in ((MISSING, _missing), (MISSING_BETWEEN, _missing_between)):
+        rows = await (await db.execute(query, {"limit": limit}, prepare=False)).fetchall()
+        terms = await declared.latest(db, {(row[8], row[9]) for row in rows})
+        found += [missing(row, terms.get((row[8], row[9]))) for row in rows]
     return found
 
 
@@ -129,3 +180,11 @@ def _missing(row: Sequence[Any], terms: BillingTerms | None) -> Unexplained:
     if isinstance(rated, tuple):
         return Unexplained(entry.id, f"{what}; {rated[0].message}", engagement, entity, terms.currency, None)
     return Unexplained(entry.id, what, engagement, entity, terms.currency, rated.amount)
+
+
+def _missing_between(row: Sequence[Any], terms: BillingTerms | None) -> Unexplained:
+    entry = work_entry(row)
+    what = f"worked for {row[9]}, and the ledger has no charge of it"
+    rated = None if terms is None else Pricer(terms).rate(entry)
+    amount = rated.intercompany if isinstance(rated, Rated) else None
+    return Unexplained(entry.id, what, row[8], row[11], "XXX" if terms is None else terms.currency, amount)

@@ -13,7 +13,7 @@ from typing import Any
 
 from accord.model.money import Rounding, decimals_of
 from accord.model.problem import Problem
-from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, RateRow, UsageRate
+from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, FixedFee, RateRow, UsageRate
 from accord.model.work import WorkKind
 from accord.rules.rating.counters import (
     Convert,
@@ -186,12 +186,12 @@ class Pricer:
             return (_no_exchange_rate(rate.tiers[0].per_unit.currency, self._terms.currency, entry.worked_on),)
         key = meter_key(self._terms, rate, entry.worked_on)
         before = self.counters.of_key(key)
-        amount = self._rounded(price_of(rate, before + entry.quantity)) - self._rounded(price_of(rate, before))
+        amount = self.price_between(rate, before, entry.quantity)
         if not entry.billable:
-            return Rated(
-                amount, entry.quantity, None, rate.id,
-                (Part("non_billable", amount, entry.quantity, _why_free(entry)),),
-            )  # fmt: skip
+            # The meter does not move, and yet the price depends on where it stood.
+            self.counters.add(key, ZERO)
+            part = Part("non_billable", amount, entry.quantity, _why_free(entry))
+            return Rated(amount, entry.quantity, None, rate.id, (part,), self.counters.take_added())
         self.counters.add(key, entry.quantity)
         parts = self._placed(amount, entry.quantity, entry)
         return Rated(amount, entry.quantity, None, rate.id, parts, self.counters.take_added())
@@ -210,7 +210,7 @@ class Pricer:
         if not ZERO <= after <= HUNDRED:
             message = f"With {entry.quantity:f} more, {after:f} percent of {fee.id} would be reached."
             return (Problem("progress_beyond_fee", message, "quantity", "Tell what was reached since the last time."),)
-        amount = self._rounded(fee.amount.amount * after / HUNDRED) - self.counters.of_key(earned)
+        amount = self.fee_at(fee, after) - self.counters.of_key(earned)
         self.counters.add(reached, entry.quantity)
         self.counters.add(earned, amount)
         if entry.billable:
@@ -218,6 +218,14 @@ class Pricer:
         else:
             parts = (Part("non_billable", amount, entry.quantity, _why_free(entry)),)
         return Rated(amount, entry.quantity, None, fee.id, parts, self.counters.take_added())
+
+    def fee_at(self, fee: FixedFee, reached: Decimal) -> Decimal:
+        """What a fee is worth when so many percent of it are reached."""
+        return self._rounded(fee.amount.amount * reached / HUNDRED)
+
+    def price_between(self, rate: UsageRate, before: Decimal, units: Decimal) -> Decimal:
+        """What `units` cost on top of those metered `before`; below zero for units that are taken back."""
+        return self._rounded(price_of(rate, before + units)) - self._rounded(price_of(rate, before))
 
     def _placed(self, amount: Decimal, quantity: Decimal, entry: Priceable) -> tuple[Part, ...]:
         """Retainer first, then WIP as far as every cap allows, the rest over cap."""
