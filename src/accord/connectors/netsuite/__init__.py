@@ -10,7 +10,7 @@ from accord.connect.authenticator import Authenticator
 from accord.connect.connector import Connector, Credential, Limits, Resource
 from accord.connect.failures import CallFailed
 from accord.connect.session import Session
-from accord.connectors.netsuite import approvals, customers, projects, receivables
+from accord.connectors.netsuite import approvals, cash, customers, projects, receivables
 from accord.connectors.netsuite.calls import rows
 from accord.connectors.netsuite.errors import classify
 from accord.errors import UsageError
@@ -77,6 +77,9 @@ RESOURCES = (
     Resource("payment", "Customer payment", {"put": receivables.PAYMENTS.action()}, mapping=receivables.PAYMENT),
     Resource("receivable_hold", "Hold of an invoice", {"put": receivables.HOLDS}, mapping=receivables.HOLD),
     Resource("credit_note", "Credit memo", {"put": receivables.CREDITS}, mapping=receivables.CREDIT_NOTE),
+    Resource("cash_application", "Application of a payment or credit memo", {"put": cash.APPLICATIONS}),
+    Resource("refund", "Customer refund", {"put": cash.REFUNDS}, mapping=cash.REFUND),
+    Resource("payment_reversal", "Customer refund of a payment", {"put": cash.REVERSALS}, mapping=cash.REVERSAL),
     approvals.RESOURCE,
 )
 _M2M = "Setup, Integration, OAuth 2.0 Client Credentials (M2M) Setup"

@@ -104,9 +104,9 @@ def _value(account: Account, spec: Field, value: Any, base: str, *, simple: bool
         return value if simple else {"id": value, "refName": spec.options[value]}
     if spec.kind != "ref":
         return show_scalar(spec.kind, value)
-    result = {"links": [_self(f"{base}{RECORD_PATH}/{spec.target}/{value}")], "id": value}
+    kind, target = account.pointed_to(spec.target, value)
+    result = {"links": [_self(f"{base}{RECORD_PATH}/{kind}/{value}")], "id": value}
     result["refName"] = account.named(spec.target, value)
-    target = account.table(spec.target).get(value)
     if target is not None and target.get("externalId"):
         result["externalId"] = target["externalId"]
     return result

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from accord.sandbox.netsuite.account import Account
 from accord.sandbox.netsuite.fields import Row
-from accord.sandbox.netsuite.postings import apply_to_invoices, charge, take_off
+from accord.sandbox.netsuite.postings import apply_to_invoices, charge, refund_credits, take_off
 from accord.sandbox.netsuite.refusals import already_exists, broken_rule, missing
 from accord.sandbox.netsuite.relations import posting_subsidiary, refuse_unrelated
 from accord.sandbox.netsuite.schema import RELATIONSHIP, RecordType
@@ -131,6 +131,12 @@ def _credit_memo(account: Account, before: Row | None, row: Row) -> After:
     return after
 
 
+def _customer_refund(account: Account, before: Row | None, row: Row) -> After:
+    charge(account, before, row, prefix="RFD", customer="customer")
+    row["status"] = "paid"
+    return refund_credits(account, row)
+
+
 _RULES: Mapping[str, Rule] = {
     "customer": _customer,
     "customerSubsidiaryRelationship": _relationship,
@@ -139,6 +145,7 @@ _RULES: Mapping[str, Rule] = {
     "invoice": _invoice,
     "customerPayment": _payment,
     "creditMemo": _credit_memo,
+    "customerRefund": _customer_refund,
 }
 
 

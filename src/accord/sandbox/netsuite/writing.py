@@ -96,19 +96,21 @@ def _set(account: Account, row: Row, name: str, spec: Field, value: Any, path: s
         row[name] = read_scalar(spec.kind, value, path)
 
 
-def _reference(account: Account, target: str, value: Any, path: str) -> str:
-    table = account.table(target)
-    if isinstance(value, Mapping) and value.get("id") is not None:
-        found = table.get(str(value["id"]))
-    elif isinstance(value, Mapping) and isinstance(value.get("externalId"), str):
-        found = table.by_external_id(value["externalId"])
-    elif isinstance(value, str | int) and not isinstance(value, bool):
-        found = table.get(str(value))
-    else:
-        raise invalid(path)
-    if found is None:
-        raise invalid(path, f"Invalid reference key for {target}.")
-    return str(found["id"])
+def _reference(account: Account, targets: str, value: Any, path: str) -> str:
+    """The internal id of another record, of any of the types a field may point to. Raises Refused."""
+    for target in targets.split("|"):
+        table = account.table(target)
+        if isinstance(value, Mapping) and value.get("id") is not None:
+            found = table.get(str(value["id"]))
+        elif isinstance(value, Mapping) and isinstance(value.get("externalId"), str):
+            found = table.by_external_id(value["externalId"])
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            found = table.get(str(value))
+        else:
+            raise invalid(path)
+        if found is not None:
+            return str(found["id"])
+    raise invalid(path, f"Invalid reference key for {targets}.")
 
 
 def _option(spec: Field, value: Any, path: str) -> str:
