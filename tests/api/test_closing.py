@@ -10,6 +10,7 @@ import pytest
 
 from accord.db.pool import Pool
 from accord.governance.state import State
+from accord.reconcile.matches import MATCHES
 from tests.ledger.worked import agree, entry, work
 from tests.serving import client_of, key, state_for
 
@@ -38,7 +39,7 @@ async def test_a_period_is_looked_at_overridden_by_two_closed_and_opened_by_two(
     november = f"{CLOSE}/US/2026-11"
     assert (await client.get(november)).json()["looked_at"] is None
     looked = (await client.post(f"{november}/look")).json()
-    assert looked["stopped_by"] == "4 not reconciled"
+    assert looked["stopped_by"] == f"{len(MATCHES)} not reconciled"
     assert (await client.post(f"{november}/close")).json()["period"]["state"] == "closing"
     asked = {"line": "not_reconciled", "reason": "no other systems"}
     assert (await client.post(f"{november}/override", json=asked)).status_code == 200

@@ -11,6 +11,7 @@ from typing import Any
 from accord.demo.firm import FIRM
 from accord.model import events
 from accord.model.billing import (
+    CashApplication,
     CreditLine,
     CreditNote,
     Dispute,
@@ -19,7 +20,10 @@ from accord.model.billing import (
     InvoiceProposal,
     Payment,
     PaymentFailure,
+    PaymentReversal,
     ProposedLine,
+    Refund,
+    UnappliedCash,
 )
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
@@ -110,6 +114,33 @@ def _credit_approved(records: Mapping[tuple[str, str], Any]) -> Known:
     return [("credit_note", "CRN-1", to_plain(note), "DEA-1")]
 
 
+RECEIPT = Payment("RCP-1", "", GROSS, DAY, "CUS-1", "US", "transfer 1", allocations=())
+PART = CashApplication("APP-1", "CSH-1", "payment", "PAY-0", INVOICE, GROSS, GROSS, DAY, "paula")
+CASH = UnappliedCash("CSH-1", "payment", "PAY-0", "CUS-1", "US", Money.of("1500.00", "USD"), DAY)
+
+
+def _received(records: Mapping[tuple[str, str], Any]) -> Known:
+    return [("receipt", "RCP-1", to_plain(RECEIPT), None)]
+
+
+def _applied(records: Mapping[tuple[str, str], Any]) -> Known:
+    return [("cash_application", "APP-1", to_plain(PART), "DEA-1"), ("unapplied_cash", "CSH-1", to_plain(CASH), None)]
+
+
+def _refund(records: Mapping[tuple[str, str], Any]) -> Known:
+    refund = Refund("RFD-1", "CSH-1", "payment", "PAY-0", "CUS-1", "US", GROSS, "asked for", DAY, ("pi_1",))
+    return [("refund", "RFD-1", to_plain(refund), None), ("unapplied_cash", "CSH-1", to_plain(CASH), None)]
+
+
+def _overpaid(records: Mapping[tuple[str, str], Any]) -> Known:
+    return [("payment", "PAY-2", to_plain(Payment("PAY-2", INVOICE, Money.of("1250.00", "USD"), DAY)), "DEA-1")]
+
+
+def _taken_back(records: Mapping[tuple[str, str], Any]) -> Known:
+    reversal = PaymentReversal("RVS-1", "PAY-1", INVOICE, Money.of("300.00", "USD"), "returned by the bank", DAY)
+    return [("payment_reversal", "RVS-1", to_plain(reversal), "DEA-1")]
+
+
 IN_DRAFT = """
 INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at)
 VALUES ('BIL-A', 'time', 'DEA-1', 'US', 'USD', 900.00, 'time', 'WRK-A', '2026-11-23T08:00:00Z'),
@@ -174,6 +205,27 @@ SCENARIOS: dict[str, Scenario] = {
         _fact(events.CREDIT_NOTE_APPROVED, "CRN-1", invoice_id=INVOICE),
         before=(*_BILLED, "invoice_to_cash"),
         known=_credit_approved,
+    ),
+    "invoice_to_cash, paid too much": Scenario(
+        "invoice_to_cash", _fact(events.PAYMENT_RECEIVED, "PAY-2", invoice_id=INVOICE), before=_BILLED, known=_overpaid
+    ),
+    "receipt_to_invoices": Scenario(
+        "receipt_to_invoices",
+        _fact(events.RECEIPT_RECORDED, "RCP-1", customer_id="CUS-1"),
+        before=_BILLED,
+        known=_received,
+    ),
+    "cash_to_invoice": Scenario(
+        "cash_to_invoice", _fact(events.CASH_APPLIED, "APP-1", invoice_id=INVOICE), before=_BILLED, known=_applied
+    ),
+    "refund_to_customer": Scenario(
+        "refund_to_customer", _fact(events.REFUND_APPROVED, "RFD-1", about="CSH-1"), known=_refund
+    ),
+    "payment_reversed": Scenario(
+        "payment_reversed",
+        _fact(events.PAYMENT_REVERSED, "RVS-1", invoice_id=INVOICE),
+        before=(*_BILLED, "invoice_to_cash"),
+        known=_taken_back,
     ),
     "payment_failure": Scenario(
         "payment_failure", _fact(events.PAYMENT_FAILED, "FAI-1", invoice_id=INVOICE), before=_BILLED, known=_failed

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from accord.engine.story import Command, Effect, Keep, Post
+from accord.engine.story import Command, Effect, Keep, Post, Tell
 from accord.model import events
 from accord.model.billing import Dispute, Invoice, InvoiceLine, Payment
 from accord.model.engagement import InvoicePosting
@@ -27,7 +27,7 @@ KNOWN: dict[str, Any] = {
 
 
 def disputed(status: str) -> list[Command[Any]]:
-    about = Dispute("DIS-1", "INV-1", GROSS, "late", "open", OPENED)
+    about = Dispute("DIS-1", "INV-1", GROSS, "late", "open", OPENED, "PAY-1")
     fact = Fact(events.DISPUTE_OPENED, "DIS-1", f"{OPENED}T08:00:00+00:00", "stripe", {})
     closed = {"wait:dispute.closed:DIS-1": {"status": status}}
     return tell(PROCESSES["dispute"], fact, {**KNOWN, "read:dispute:DIS-1": about}, closed)
@@ -44,7 +44,16 @@ def test_a_settlement_is_posted_when_it_was_settled() -> None:
     assert {each["posted_at"] for each in opening.postings} == {f"{OPENED}T08:00:00+00:00"}
     assert {each["posted_at"] for each in settling.postings} == {NOW}
     (row,) = settling.postings
-    assert (row["out_of"][0], row["placed_in"], row["amount"]) == ("disputed", "credited", "100.00")
+    assert (row["out_of"][0], row["placed_in"], row["amount"]) == ("disputed", "billed", "100.00")
+
+
+def test_a_dispute_that_is_lost_takes_the_payment_back() -> None:
+    """A story of its own does the rest, in the order of the invoice's payments; one that is won tells nothing."""
+    told = [fact for each in disputed("lost") if isinstance(each, Tell) for fact in each.facts]
+    assert [(fact.type, fact.subject, fact.payload["invoice_id"]) for fact in told] == [
+        ("payment.reversed", "DIS-1", "INV-1")
+    ]
+    assert [each for each in disputed("won") if isinstance(each, Tell)] == []
 
 
 def test_a_payment_keeps_only_what_it_pays() -> None:

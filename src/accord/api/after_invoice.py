@@ -1,8 +1,8 @@
-"""`/api/process/v1`, after the invoice: credits, and the changes of money that one asks for and another approves."""
+"""`/api/process/v1`, after the invoice: credits, cash, and the changes that one asks for and another approves."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -14,8 +14,9 @@ from accord.api.models import Input, Money, Output, Text
 from accord.api.process_tier import PREFIX, REFUSALS, Id, Limit
 from accord.db.pool import transaction
 from accord.db.storable import StorableText
-from accord.ledger import adjusting, crediting
+from accord.ledger import adjusting, cash, crediting
 from accord.ledger.adjusting import Adjustment
+from accord.ledger.cash import Standing
 
 Amount = Annotated[Decimal, Field(gt=0, max_digits=18, decimal_places=6, allow_inf_nan=False)]
 Why = Annotated[StorableText, Field(min_length=1, max_length=500)]
@@ -83,6 +84,111 @@ async def ask_credit(request: Credit, state: TheState, principal: Operator) -> A
             rebill=request.rebill, entities=principal.scope,
         )  # fmt: skip
     return Asked(id=id)
+
+
+class Receipt(Input):
+    """Money that came in beside billing, such as one transfer for many invoices. `pays` are invoices (id or number) and
+    what the customer says that each gets; without it the oldest are paid first. `bank_fee` is what banks kept."""
+
+    customer: Name
+    legal_entity: Name
+    amount: Amount
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    received_on: date
+    reference: Annotated[StorableText, Field(min_length=1, max_length=140)]
+    pays: Annotated[dict[Name, Amount], Field(max_length=500)] | None = None
+    bank_fee: Amount | None = None
+
+
+class Applying(Input):
+    """The invoice to pay, by id or number; without an amount as much as is open and there."""
+
+    invoice: Name
+    amount: Amount | None = None
+
+
+class GivingBack(Input):
+    """Without an amount all that is left."""
+
+    amount: Amount | None = None
+    reason: Why
+
+
+class Unapplied(Output):
+    """Money of a customer that pays no invoice; `left` is what can be applied or refunded still."""
+
+    id: str
+    customer: str
+    legal_entity: str
+    engagement: str | None
+    source: str
+    received_on: date
+    amount: Money
+    left: Money
+
+
+class Cash(Output):
+    cash: list[Unapplied]
+
+
+class Put(Output):
+    """How much was applied."""
+
+    applied: Money
+
+
+@after.post("/receipts", status_code=201, response_model=Asked)
+async def record_receipt(request: Receipt, state: TheState, principal: Operator) -> Asked:
+    """Record a receipt: it is shared out over invoices, and the rest stays as unapplied cash."""
+    async with transaction(state.pool) as db:
+        id = await cash.record_receipt(
+            db, request.customer, request.legal_entity, request.amount, request.currency,
+            received_on=request.received_on, reference=request.reference, by=principal.actor, at=state.now(),
+            pays=request.pays, bank_fee=request.bank_fee, entities=principal.scope,
+        )  # fmt: skip
+    return Asked(id=id)
+
+
+@after.get("/cash", response_model=Cash)
+async def list_cash(state: TheState, principal: Reader, limit: Limit = 50) -> Cash:
+    """Unapplied cash of which something is left, the oldest first."""
+    async with state.pool.connection() as db:
+        found = await cash.unapplied(db, entities=principal.scope, limit=limit)
+    return Cash(cash=[_unapplied(each) for each in found])
+
+
+@after.post("/cash/{cash_id}/apply", response_model=Put)
+async def apply_cash(cash_id: Id, request: Applying, state: TheState, principal: Operator) -> Put:
+    """Let unapplied cash pay an invoice of the same customer, legal entity and currency."""
+    async with transaction(state.pool) as db:
+        part = await cash.apply_cash(
+            db, cash_id, request.invoice, request.amount, by=principal.actor, at=state.now(), entities=principal.scope
+        )
+    return Put(applied=Money.model_validate(part))
+
+
+@after.post("/cash/{cash_id}/refund", status_code=201, response_model=Asked)
+async def ask_refund(cash_id: Id, request: GivingBack, state: TheState, principal: Operator) -> Asked:
+    """Ask for a refund of unapplied cash. Nothing happens until somebody else approves it."""
+    async with transaction(state.pool) as db:
+        id = await cash.ask_refund(
+            db, cash_id, request.amount, reason=request.reason, by=principal.actor, at=state.now(),
+            entities=principal.scope,
+        )  # fmt: skip
+    return Asked(id=id)
+
+
+def _unapplied(found: Standing) -> Unapplied:
+    return Unapplied(
+        id=found.cash.id,
+        customer=found.cash.customer_id,
+        legal_entity=found.cash.legal_entity,
+        engagement=found.cash.engagement_id,
+        source=f"{found.cash.source_kind} {found.cash.source_id}",
+        received_on=found.cash.received_on,
+        amount=Money.model_validate(found.cash.amount),
+        left=Money.model_validate(found.left),
+    )
 
 
 @after.get("/adjustments", response_model=Adjustments)

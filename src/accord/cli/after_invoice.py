@@ -1,4 +1,4 @@
-"""`accord credit`, `accord adjustments`: what happens to an invoice after it is issued, by the command line."""
+"""`accord credit`, `accord cash`, `accord adjustments`: what happens to an invoice after it is issued."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -18,7 +18,7 @@ from accord.cli.printing import as_table
 from accord.db.pool import transaction
 from accord.engine.shell import Connection
 from accord.errors import UsageError
-from accord.ledger import adjusting, crediting
+from accord.ledger import adjusting, cash, crediting
 from accord.settings import Settings
 
 _LINE = re.compile(r"(\d{1,6})(?:=(.+))?")
@@ -76,6 +76,70 @@ def run_credit(invoice: str, lines: Sequence[str], reason: str, by: str, *, rebi
 def said_who_approves(id: str) -> None:
     """Tell how what was asked for goes on."""
     Console().print(f"asked for: {id}; somebody else approves it by `accord adjustments approve {id}`")
+
+
+def run_receipt(
+    customer: str,
+    entity: str,
+    amount: str,
+    *,
+    currency: str,
+    received_on: date,
+    reference: str,
+    pays: Sequence[str] | None,
+    bank_fee: str | None,
+    by: str,
+) -> None:
+    """Record money that came in beside billing."""
+    shares = None if pays is None else dict(_share(each) for each in pays)
+    fee = None if bank_fee is None else decimal_of(bank_fee)
+
+    async def work(db: Connection) -> str:
+        return await cash.record_receipt(
+            db, customer, entity, decimal_of(amount), currency, received_on=received_on, reference=reference, by=by,
+            at=datetime.now(UTC), pays=shares, bank_fee=fee,
+        )  # fmt: skip
+
+    Console().print(f"recorded: {in_transaction(work)}; it is on its way to its invoices")
+
+
+def _share(given: str) -> tuple[str, Decimal]:
+    invoice, found, amount = given.rpartition("=")
+    if not found or not invoice:
+        raise UsageError(f"a share is given as ACC-0001=120.50, not as {given!r}")
+    return invoice, decimal_of(amount)
+
+
+def run_cash(limit: int, *, as_json: bool) -> None:
+    """Unapplied cash of which something is left."""
+    found = in_transaction(lambda db: cash.unapplied(db, limit=limit))
+    if as_json:
+        print_json([{**asdict(each.cash), "left": asdict(each.left)} for each in found])
+        return
+    columns = ("id", "customer", "entity", "received", "from", "amount", "left", "currency")
+    rows = [
+        (
+            each.cash.id, each.cash.customer_id, each.cash.legal_entity, each.cash.received_on,
+            each.cash.source_kind.replace("_", " "), each.cash.amount.amount, each.left.amount, each.left.currency,
+        )
+        for each in found
+    ]  # fmt: skip
+    as_table("Unapplied cash", columns, rows, right=("amount", "left"))
+
+
+def run_apply(id: str, invoice: str, amount: str | None, by: str) -> None:
+    """Let unapplied cash pay an invoice."""
+    part = None if amount is None else decimal_of(amount)
+    found = in_transaction(lambda db: cash.apply_cash(db, id, invoice, part, by=by, at=datetime.now(UTC)))
+    Console().print(f"applied: {found} to invoice {invoice}")
+
+
+def run_refund(id: str, amount: str | None, reason: str, by: str) -> None:
+    """Ask for a refund of unapplied cash."""
+    part = None if amount is None else decimal_of(amount)
+    said_who_approves(
+        in_transaction(lambda db: cash.ask_refund(db, id, part, reason=reason, by=by, at=datetime.now(UTC)))
+    )
 
 
 def run_adjustments(status: str, limit: int, *, as_json: bool) -> None:

@@ -36,12 +36,14 @@ proposals_app = typer.Typer(no_args_is_help=True, help="Invoice proposals: appro
 adjustments_app = typer.Typer(
     no_args_is_help=True, help="Credits, refunds and write-offs that one asks for and another approves."
 )
+cash_app = typer.Typer(no_args_is_help=True, help="Customers' money: receipts beside billing, and unapplied cash.")
 app.add_typer(connect_app, name="connect", rich_help_panel="Set up")
 app.add_typer(key_app, name="key", rich_help_panel="Set up")
 app.add_typer(terms_app, name="terms", rich_help_panel="Set up")
 app.add_typer(rates_commands.app, name="rates", rich_help_panel="Set up")
 app.add_typer(people_app, name="people", rich_help_panel="Set up")
 app.add_typer(proposals_app, name="proposals", rich_help_panel="Look and act")
+app.add_typer(cash_app, name="cash", rich_help_panel="Look and act")
 app.add_typer(adjustments_app, name="adjustments", rich_help_panel="Look and act")
 app.add_typer(cases_app, name="cases", rich_help_panel="Look and act")
 app.add_typer(closing_commands.app, name="close", rich_help_panel="Look and act")
@@ -502,6 +504,69 @@ def credit(
     from accord.cli.after_invoice import run_credit
 
     run_credit(invoice, line or [], reason, by, rebill=rebill)
+
+
+CashId = Annotated[str, typer.Argument(help="Id of the unapplied cash; `accord cash list` shows them.")]
+
+
+@cash_app.command("receive")
+def cash_receive(
+    customer: Annotated[str, typer.Argument(help="Canonical id of the customer.")],
+    amount: Annotated[str, typer.Argument(help="What arrived, such as 1800.00.")],
+    currency: Annotated[str, typer.Argument(help="Its currency, such as EUR.")],
+    entity: Annotated[str, typer.Option(help="The legal entity that received it.")],
+    on: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day on which it came in.")],
+    reference: Annotated[str, typer.Option(help="The bank's reference; the same twice is one receipt.")],
+    by: Who,
+    pays: Annotated[
+        list[str] | None, typer.Option(help="An invoice and its share as ACC-0001=120.50; without it the oldest first.")
+    ] = None,
+    bank_fee: Annotated[str | None, typer.Option(help="What banks kept of it.")] = None,
+) -> None:
+    """Record money that came in beside billing, such as one transfer for many invoices."""
+    from accord.cli.after_invoice import run_receipt
+
+    run_receipt(
+        customer, entity, amount, currency=currency, received_on=on.date(), reference=reference, pays=pays,
+        bank_fee=bank_fee, by=by,
+    )  # fmt: skip
+
+
+@cash_app.command("list")
+def cash_list(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most to show.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Unapplied cash of which something is left, the oldest first."""
+    from accord.cli.after_invoice import run_cash
+
+    run_cash(limit, as_json=as_json)
+
+
+@cash_app.command("apply")
+def cash_apply(
+    cash: CashId,
+    invoice: Annotated[str, typer.Argument(help="The invoice to pay, by its number or id.")],
+    by: Who,
+    amount: Annotated[str | None, typer.Option(help="How much; without it as much as is open and there.")] = None,
+) -> None:
+    """Let unapplied cash pay an invoice of the same customer."""
+    from accord.cli.after_invoice import run_apply
+
+    run_apply(cash, invoice, amount, by)
+
+
+@cash_app.command("refund")
+def cash_refund(
+    cash: CashId,
+    reason: Why,
+    by: Who,
+    amount: Annotated[str | None, typer.Option(help="How much; without it all that is left.")] = None,
+) -> None:
+    """Ask for a refund of unapplied cash. Somebody else approves it."""
+    from accord.cli.after_invoice import run_refund
+
+    run_refund(cash, amount, reason, by)
 
 
 @adjustments_app.command("list")

@@ -56,6 +56,7 @@ UPDATE item_part SET disposition = 'wip', document = NULL, line = NULL, entry = 
     cause = %(cause)s, reference = %(by)s, posted_at = %(at)s
 WHERE document = %(id)s AND disposition = 'draft'
 """
+DATED = ("issued_on", "refunded_on")  # the day of a thing is that of its approval
 WORDS = {
     "credit_note": "credit",
     "refund": "refund",
@@ -130,8 +131,7 @@ async def approve(
     if by == found.requested_by:
         raise Conflict(f"{by} has asked for this {WORDS[found.kind]}; somebody else must approve it")
     thing = {**found.body, "approved_by": by, "status": "approved"}
-    if "issued_on" in thing:
-        thing["issued_on"] = at.date().isoformat()
+    thing |= {name: at.date().isoformat() for name in DATED if name in thing}
     await Records(write).keep(db, [(found.kind, id, thing, found.engagement)], at)
     payload = {
         "approved_by": by,

@@ -119,8 +119,20 @@ class Invoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Allocation:
+    """The part of some money that pays one invoice."""
+
+    invoice_id: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
 class Payment:
-    """Money received for one invoice (a part or all of it)."""
+    """Money received for one invoice (a part or all of it), or, with an empty `invoice_id`, for any of the customer's.
+
+    `allocations` is how it is shared out, None for all of it to its invoice. `bank_fee` is what banks kept of it: it
+    pays as well, and is the firm's cost.
+    """
 
     id: str
     invoice_id: str
@@ -129,6 +141,68 @@ class Payment:
     customer_id: str | None = None
     legal_entity: str | None = None
     reference: str | None = None
+    allocations: tuple[Allocation, ...] | None = None
+    bank_fee: Money | None = None
+
+    @property
+    def pays(self) -> Money:
+        """What the customer has paid: what arrived and what banks kept."""
+        return self.amount if self.bank_fee is None else self.amount + self.bank_fee
+
+
+@dataclass(frozen=True, slots=True)
+class CashApplication:
+    """Unapplied cash that pays an invoice. `on_invoice` is all that this money pays of it, this part included;
+    `in_erp` says that the ERP knows already."""
+
+    id: str
+    cash_id: str
+    source_kind: str
+    source_id: str
+    invoice_id: str
+    amount: Money
+    on_invoice: Money
+    applied_on: date
+    applied_by: str
+    in_erp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Unapplied cash that goes back to the customer. `references` are the payments it may go back by, newest first;
+    `status` is requested | approved | refunded."""
+
+    id: str
+    cash_id: str
+    source_kind: str
+    source_id: str
+    customer_id: str
+    legal_entity: str
+    amount: Money
+    reason: str
+    refunded_on: date
+    references: tuple[str, ...] = ()
+    status: str = "requested"
+    requested_by: str | None = None
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentReversal:
+    """A payment that the bank or the payer took back, in part or in full: the invoice is to be paid again.
+
+    `still_pays` is what the payment pays of its invoice from now on.
+    """
+
+    id: str
+    payment_id: str
+    invoice_id: str
+    amount: Money
+    reason: str
+    reversed_on: date
+    customer_id: str | None = None
+    legal_entity: str | None = None
+    still_pays: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +226,7 @@ class Dispute:
     reason: str
     status: str
     opened_on: date
+    payment_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +282,8 @@ class CreditNote:
 class UnappliedCash:
     """Money of a customer that pays no invoice yet: over-paid, received without an invoice, or credited after payment.
 
-    `source_kind` is payment | credit_note. `applied` and `refunded` are what has been done with it since.
+    `source_kind` is payment | credit_note, `invoice_id` the invoice it was paid for. `applied` is what has been applied
+    to invoices since, `refunded` what has gone back.
     """
 
     id: str
@@ -218,6 +294,7 @@ class UnappliedCash:
     amount: Money
     received_on: date
     engagement_id: str | None = None
+    invoice_id: str | None = None
     applied: Money | None = None
     refunded: Money | None = None
 

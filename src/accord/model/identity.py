@@ -22,6 +22,7 @@ PREFIXES = {
     "credit_note": "CRN",
     "unapplied_cash": "CSH",
     "refund": "RFD",
+    "payment_reversal": "RVS",
     "write_off": "WOF",
     "notice": "NTC",
     "billable_item": "BIL",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from accord.engine.story import Process
+from accord.processes.cash_back import payment_reversed, refund_to_customer
+from accord.processes.cash_to_invoices import cash_to_invoice, receipt_to_invoices
 from accord.processes.contract_change import contract_change
 from accord.processes.credit_to_customer import credit_to_customer
 from accord.processes.customer_master import customer_master
@@ -26,6 +28,10 @@ PROCESSES: dict[str, Process] = {
         invoice_to_cash,
         payment_failure,
         credit_to_customer,
+        receipt_to_invoices,
+        cash_to_invoice,
+        refund_to_customer,
+        payment_reversed,
         dispute,
     )
 }

@@ -9,6 +9,7 @@ from typing import Any
 from accord.engine.states import Priority
 from accord.engine.story import (
     Effect,
+    Keep,
     Post,
     Read,
     ReadRelated,
@@ -65,7 +66,7 @@ async def credit_to_customer(approved: Fact) -> dict[str, object]:
             *_posts(note, invoice, still, approved),
             keep("credit_note", note),
             keep_of_invoice(after, "credited", "reduced_net", "returned", "status"),
-            *([keep("unapplied_cash", _customers_money(note, freed))] if freed else ()),
+            *(_freed(note, invoice, freed) if freed else ()),
         ]
     )
     await crm_invoice(after)
@@ -151,15 +152,18 @@ def _posts_of_work(note: CreditNote, invoice: Invoice, freed: Money, approved: F
         )  # fmt: skip
 
 
-def _customers_money(note: CreditNote, freed: Money) -> UnappliedCash:
-    """What had been paid of the credited amount: it can be applied to other invoices or refunded."""
-    return UnappliedCash(
+def _freed(note: CreditNote, invoice: Invoice, freed: Money) -> tuple[Keep, Keep]:
+    """What had been paid of the credited amount pays the invoice no more; it can be applied to others or refunded."""
+    cash = UnappliedCash(
         id=canonical_id("unapplied_cash", note.id),
         source_kind="credit_note",
         source_id=note.id,
-        customer_id=note.customer_id or "",
-        legal_entity=note.legal_entity or "",
+        customer_id=invoice.customer_id,
+        legal_entity=invoice.legal_entity,
         amount=freed,
         received_on=note.issued_on,
-        engagement_id=note.engagement_id,
+        engagement_id=invoice.engagement_id,
+        invoice_id=invoice.id,
     )
+    back = Payment(note.id, invoice.id, -freed, note.issued_on, invoice.customer_id, invoice.legal_entity, note.number)
+    return keep("unapplied_cash", cash), keep("payment_application", back)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from accord.engine.states import Priority
-from accord.engine.story import Effect, Now, Read, WaitFor, effect, process, together
+from accord.engine.story import Effect, Now, Read, Tell, WaitFor, effect, keep, process, together
 from accord.ledger.dispositions import Disposition, move_document
 from accord.model import events
-from accord.model.billing import Dispute, Invoice, ReceivableHold
+from accord.model.billing import Dispute, Invoice, PaymentReversal, ReceivableHold
 from accord.model.engagement import InvoicePosting
 from accord.model.events import Fact
 from accord.model.money import Money, Rounding
+from accord.model.plain import to_plain
 from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, keep_of_invoice, notice, tell_sales_of_money
 from accord.processes.known import known
 
@@ -49,27 +51,42 @@ async def dispute(opened: Fact) -> dict[str, object]:
 async def _settle(
     found: Dispute, invoice: Invoice, contested: Money, source: Disposition, closed: Mapping[str, Any]
 ) -> dict[str, object]:
-    """Won: the claim stands as before. Lost: the contested part is credited."""
+    """Won: the claim stands as before. Lost: the bank took the money back, so the claim is open again; whether it is
+    credited or written off is a decision of its own."""
     status = str(closed.get("status"))
     # Months may lie between: what was paid meanwhile is read anew.
     invoice = replace(await Read("invoice", invoice.id, Invoice, "settled"), disputed=False)
     settled_at = await Now("settled")
-    back = source if status != "lost" else Disposition.CREDITED
     await together(
         _release(invoice, f"dispute {status}"),
         notice(invoice, f"dispute closed {found.id}", f"Dispute of invoice {invoice.number}: {status}",
                f"Outcome: {status}."),
         crm_invoice(invoice),
         move_document(
-            f"settle {found.id}", invoice.id, contested,
-            # What was paid while it was disputed is credited too when the claim is lost, and stays paid when it is won.
-            out_of=(Disposition.DISPUTED, *(_others(Disposition.DISPUTED) if status == "lost" else ())), into=back,
-            cause=events.DISPUTE_CLOSED, at=settled_at.isoformat(), at_most=status != "lost",
+            f"settle {found.id}", invoice.id, contested, out_of=Disposition.DISPUTED, into=source,
+            cause=events.DISPUTE_CLOSED, at=settled_at.isoformat(), at_most=True,
         ),
         keep_of_invoice(invoice, "disputed"),
     )  # fmt: skip
     await tell_sales_of_money(invoice, "settled")
+    if status == "lost" and found.payment_id is not None:
+        await _taken_back(found, invoice, settled_at)
     return {"invoice": invoice.number, "outcome": status}
+
+
+async def _taken_back(found: Dispute, invoice: Invoice, at: datetime) -> None:
+    """The payment is reversed by a story of its own, in the order of the invoice's payments."""
+    reversal = PaymentReversal(
+        id=found.id,
+        payment_id=found.payment_id or "",
+        invoice_id=invoice.id,
+        amount=found.amount,
+        reason=f"chargeback: {found.reason}",
+        reversed_on=at.date(),
+    )
+    payload = {"invoice_id": invoice.id, "reason": reversal.reason, "money": to_plain(found.amount)}
+    fact = Fact(events.PAYMENT_REVERSED, found.id, at.isoformat(), "accord", payload, invoice.engagement_id)
+    await together(keep("payment_reversal", reversal), Tell((fact,)))
 
 
 def _others(first: Disposition) -> tuple[Disposition, ...]:

@@ -159,4 +159,38 @@ CREDITS = Match(
     settles_in_seconds=60,
 )
 
-MATCHES = (TIME_TO_LEDGER, LEDGER_TO_BILLING, BILLING_TO_ERP, LEDGER_TO_CASH, CREDITS)
+# What arrived is on invoices, or is unapplied cash that somebody can see: it is never nowhere.
+CASH_TO_PLACES = Match(
+    "cash to its places",
+    "What came in pays invoices or is unapplied cash, by payment and receipt.",
+    ours="""
+    SELECT x.key, sum(x.amount) AS amount, min(x.legal_entity) AS legal_entity, min(x.currency) AS currency,
+        NULL::text AS engagement
+    FROM (
+        SELECT r.id AS key, (r.body -> 'amount' ->> 'amount')::numeric AS amount,
+            r.body ->> 'legal_entity' AS legal_entity, r.body -> 'amount' ->> 'currency' AS currency
+        FROM record r WHERE r.kind = 'payment_application'
+            AND EXISTS (SELECT FROM record p WHERE p.kind = 'payment' AND p.id = r.id)
+        UNION ALL
+        SELECT r.body ->> 'source_id', (r.body -> 'amount' ->> 'amount')::numeric, r.body ->> 'legal_entity',
+            r.body -> 'amount' ->> 'currency'
+        FROM record r WHERE r.kind = 'unapplied_cash' AND r.body ->> 'source_kind' = 'payment'
+        UNION ALL
+        SELECT r.body ->> 'source_id', (r.body -> 'amount' ->> 'amount')::numeric, NULL,
+            r.body -> 'amount' ->> 'currency'
+        FROM record r WHERE r.kind = 'cash_application' AND (r.body ->> 'in_erp')::boolean
+    ) x GROUP BY 1
+    """,
+    theirs="""
+    SELECT r.id, (r.body -> 'amount' ->> 'amount')::numeric + coalesce((r.body -> 'bank_fee' ->> 'amount')::numeric, 0),
+        r.body ->> 'legal_entity', r.body -> 'amount' ->> 'currency', NULL
+    FROM record r
+    WHERE r.kind IN ('payment', 'receipt') AND NOT r.deleted AND r.changed_at < %(settled)s
+        AND NOT EXISTS (SELECT FROM open_process o JOIN process p ON p.id = o.process_id
+            WHERE p.trigger ->> 'subject' = r.id)
+    """,
+    owner="finance",
+    settles_in_seconds=60,
+)
+
+MATCHES = (TIME_TO_LEDGER, LEDGER_TO_BILLING, BILLING_TO_ERP, LEDGER_TO_CASH, CREDITS, CASH_TO_PLACES)

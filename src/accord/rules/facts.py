@@ -74,6 +74,10 @@ def _payment_failure(before: Body | None, after: Body) -> Found:
     return [(events.PAYMENT_FAILED, after)] if before is None else []
 
 
+def _payment_reversal(before: Body | None, after: Body) -> Found:
+    return [(events.PAYMENT_REVERSED, after)] if before is None else []
+
+
 def _dispute(before: Body | None, after: Body) -> Found:
     is_open, was_open = after.get("status") == "open", bool(before and before.get("status") == "open")
     if is_open and not was_open:
@@ -94,5 +98,6 @@ _RULES: Mapping[str, Callable[[Body | None, Body], Found]] = {
     "invoice": _invoice,
     "payment": _payment,
     "payment_failure": _payment_failure,
+    "payment_reversal": _payment_reversal,
     "dispute": _dispute,
 }

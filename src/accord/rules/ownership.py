@@ -17,6 +17,7 @@ OWNERS: Mapping[str, Mapping[str, str]] = {
     "invoice": {"*": "billing"},
     "payment": {"*": "billing"},
     "payment_failure": {"*": "billing"},
+    "payment_reversal": {"*": "billing"},
     "dispute": {"*": "billing"},
 }
 

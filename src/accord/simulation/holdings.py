@@ -25,7 +25,7 @@ def holdings(states: Mapping[str, Mapping[str, Iterable[Row]]]) -> list[Holding]
 def _stripe(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
     for kind, name in (
         ("customer", "customer"), ("invoice", "invoice"), ("tax_rate", "tax_rate"),
-        ("subscription_schedule", "recurring_schedule"),
+        ("subscription_schedule", "recurring_schedule"), ("credit_note", "credit_note"),
     ):  # fmt: skip
         for row in state[kind]:
             key = (row.get("metadata") or {}).get("accord_id")
@@ -40,7 +40,7 @@ def _stripe(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
 def _netsuite(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
     for kind, name in (
         ("customer", "customer"), ("job", "project"), ("projectTask", "task"), ("invoice", "invoice"),
-        ("customerPayment", "payment"),
+        ("customerPayment", "payment"), ("creditMemo", "credit_note"),
     ):  # fmt: skip
         for row in state[kind]:
             yield Holding("netsuite", name, str(row["id"]), row.get("externalId"))

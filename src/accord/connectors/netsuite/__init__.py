@@ -12,6 +12,7 @@ from accord.connect.failures import CallFailed
 from accord.connect.session import Session
 from accord.connectors.netsuite import (
     approvals,
+    cash,
     customers,
     expense_reports,
     projects,
@@ -85,6 +86,9 @@ RESOURCES = (
     Resource("payment", "Customer payment", {"put": receivables.PAYMENTS.action()}, mapping=receivables.PAYMENT),
     Resource("receivable_hold", "Hold of an invoice", {"put": receivables.HOLDS}, mapping=receivables.HOLD),
     Resource("credit_note", "Credit memo", {"put": receivables.CREDITS}, mapping=receivables.CREDIT_NOTE),
+    Resource("cash_application", "Application of a payment or credit memo", {"put": cash.APPLICATIONS}),
+    Resource("refund", "Customer refund", {"put": cash.REFUNDS}, mapping=cash.REFUND),
+    Resource("payment_reversal", "Customer refund of a payment", {"put": cash.REVERSALS}, mapping=cash.REVERSAL),
     approvals.RESOURCE,
     time_entries.RESOURCE,
     expense_reports.RESOURCE,

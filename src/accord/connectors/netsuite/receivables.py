@@ -82,12 +82,22 @@ def _line(number: int, line: Json, config: Mapping[str, Any]) -> Fields:
 
 def _payment(write: Write, chart: Chart, fields: Fields, _: Mapping[str, Any]) -> None:
     body = write.body
-    amount = Decimal(body["amount"]["amount"])
+    fee = Decimal((body.get("bank_fee") or {"amount": 0})["amount"])
+    amount = Decimal(body["amount"]["amount"]) + fee
     fields["customer"] = reference(write, body["customer_id"])
     fields["subsidiary"] = chart.subsidiary(body["legal_entity"])
     fields["currency"] = chart.currency(body["amount"]["currency"])
     fields["payment"] = amount
-    fields["apply"] = {"items": [{"doc": reference(write, body["invoice_id"]), "apply": True, "amount": amount}]}
+    if fee:
+        fields["custbody_accord_bank_fee"] = fee
+    shares = body.get("allocations")
+    if shares is None:
+        shares = [{"invoice_id": body["invoice_id"], "amount": {"amount": amount}}]
+    fields["apply"] = {"items": [_applied(write, each["invoice_id"], each["amount"]["amount"]) for each in shares]}
+
+
+def _applied(write: Write, invoice_id: str, amount: Any) -> Json:
+    return {"doc": reference(write, invoice_id), "apply": True, "amount": Decimal(amount)}
 
 
 INVOICES = Upsert("invoice", INVOICE, _invoice, replace=("item",))

@@ -8,7 +8,7 @@ from typing import Any
 from accord.connect.authenticator import StaticBearer
 from accord.connect.connector import Action, Connector, Credential, Limits, Proof, Resource
 from accord.connect.session import Session
-from accord.connectors.stripe import credit_notes, customers, invoices, reading, schedules, tax_rates
+from accord.connectors.stripe import cash, credit_notes, customers, invoices, reading, schedules, tax_rates
 from accord.connectors.stripe.calls import by_id, each, probe, read
 from accord.connectors.stripe.errors import classify
 from accord.connectors.stripe.events import API_VERSION, WEBHOOK, changed, register_webhook
@@ -93,6 +93,30 @@ RESOURCES = (
                 links=("invoice_id",),
             )
         },
+    ),
+    Resource(
+        "unapplied_cash",
+        "Customer balance transaction",
+        {
+            "put": Action(
+                each(cash.keep_apart),
+                probe(cash.find_transaction, cash.taken_off),
+                KEYED,
+                links=("customer_id", "invoice_id"),
+            )
+        },
+    ),
+    Resource(
+        "cash_application",
+        "Payment record",
+        {"put": Action(each(cash.report), probe(cash.find_report, cash.reported), KEYED, links=("invoice_id",))},
+    ),
+    Resource("refund", "Refund", {"put": Action(each(cash.refund), probe(cash.find_refund, cash.refunded), KEYED)}),
+    Resource(
+        "payment_reversal",
+        "Refund made by hand",
+        get=reading.get_reversals,
+        changed=changed("payment_reversal", reading.get_reversals),
     ),
     Resource(
         "payment",

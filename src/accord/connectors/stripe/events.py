@@ -37,6 +37,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     ),
     "payment": ("invoice_payment.paid",),
     "payment_failure": ("invoice.payment_failed",),
+    "payment_reversal": ("refund.created",),
     "dispute": ("charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"),
 }  # fmt: skip
 WANTED = tuple(name for names in EVENTS.values() for name in names)

@@ -15,6 +15,7 @@ from accord.connect.connector import Observed
 from accord.connect.failures import Refused
 from accord.connect.session import Session
 from accord.connectors.stripe.calls import Json, listed, read
+from accord.connectors.stripe.cash import record_of
 from accord.connectors.stripe.invoices import LABELS, LINE_LABELS, day_of
 from accord.connectors.stripe.minor_units import money_of
 from accord.engine.outcomes import Rejected
@@ -174,7 +175,10 @@ async def get_payments(session: Session, vendor_ids: Sequence[str]) -> list[Obse
     found: list[Observed] = []
     for vendor_id in vendor_ids:
         payment = await _or_none(session, f"invoice_payments/{vendor_id}", {"expand": ["invoice"]})
-        if payment is not None and payment["status"] == "paid" and is_ours(payment["invoice"]):
+        if payment is None or payment["status"] != "paid" or not is_ours(payment["invoice"]):
+            continue
+        record = await record_of(session, payment)
+        if record is None or "accord_id" not in (record["metadata"] or {}):  # what we reported is no news
             found.append(_payment(payment))
     return found
 
@@ -226,34 +230,65 @@ def _failure(invoice: Json, vendor_id: str) -> Observed:
     return Observed("payment_failure", vendor_id, _instant(at), body, own_id, problems=problems)
 
 
+async def get_reversals(session: Session, vendor_ids: Sequence[str]) -> list[Observed]:
+    """Refunds that somebody made at Stripe: the payment has gone back. Those that Accord asked for are no news."""
+    found: list[Observed] = []
+    for vendor_id in vendor_ids:
+        refund = await _or_none(session, f"refunds/{vendor_id}", {})
+        if refund is None or "accord_id" in (refund["metadata"] or {}):
+            continue
+        payment = await _paid_with(session, refund["payment_intent"])
+        if payment is not None and refund["status"] == "succeeded":
+            found.append(_reversal(refund, payment))
+    return found
+
+
+def _reversal(refund: Json, payment: Json) -> Observed:
+    body, problems = _gathered(
+        {
+            "invoice_id": lambda: id_of(payment["invoice"]),
+            "amount": lambda: _amount(refund, "amount"),
+            "reason": lambda: f"refunded at Stripe: {refund['reason'] or 'no reason given'}",
+            "reversed_on": lambda: day_of(refund["created"]),
+        }
+    )
+    links = {"payment_id": ("payment", str(payment["id"]))}
+    version = _instant(refund["created"])
+    return Observed("payment_reversal", str(refund["id"]), version, body, links=links, problems=problems)
+
+
+async def _paid_with(session: Session, intent: str | None) -> Json | None:
+    """The payment of an invoice of ours that this money made."""
+    if intent is None:
+        return None
+    query = {"payment": {"type": "payment_intent", "payment_intent": intent}, "expand": ["data.invoice"], "limit": 1}
+    rows = (await read(session, "invoice_payments", query))["data"]
+    return rows[0] if rows and is_ours(rows[0]["invoice"]) else None
+
+
 async def get_disputes(session: Session, vendor_ids: Sequence[str]) -> list[Observed]:
     """Disputes with the invoice their payment was for: a dispute itself only names the charge."""
     found: list[Observed] = []
     for vendor_id in vendor_ids:
         dispute = await _or_none(session, f"disputes/{vendor_id}", {})
-        if dispute is None or not dispute["payment_intent"]:
-            continue
-        query = {
-            "payment": {"type": "payment_intent", "payment_intent": dispute["payment_intent"]},
-            "expand": ["data.invoice"],
-            "limit": 1,
-        }
-        rows = (await read(session, "invoice_payments", query))["data"]
-        if rows and is_ours(rows[0]["invoice"]):
-            found.append(_dispute(dispute, rows[0]["invoice"]))
+        payment = None if dispute is None else await _paid_with(session, dispute["payment_intent"])
+        if dispute is not None and payment is not None:
+            found.append(_dispute(dispute, payment))
     return found
 
 
-def _dispute(dispute: Json, invoice: Json) -> Observed:
+def _dispute(dispute: Json, payment: Json) -> Observed:
     status = DISPUTE_STATUS.get(dispute["status"], "open")
     rank = 2 if status != "open" else 1 if "review" in dispute["status"] else 0
     body, problems = _gathered(
         {
-            "invoice_id": lambda: id_of(invoice),
+            "invoice_id": lambda: id_of(payment["invoice"]),
             "amount": lambda: _amount(dispute, "amount"),
             "reason": lambda: dispute["reason"],
             "status": lambda: status,
             "opened_on": lambda: day_of(dispute["created"]),
         }
     )
-    return Observed("dispute", str(dispute["id"]), _instant(dispute["created"], rank), body, problems=problems)
+    links = {"payment_id": ("payment", str(payment["id"]))}
+    version = _instant(dispute["created"], rank)
+    return Observed("dispute", str(dispute["id"]), version, body, links=links, problems=problems)

@@ -30,6 +30,7 @@ class Account:
         self.names: dict[str, dict[str, str]] = {}  # family -> lower-case unique name -> id
         self.applications: dict[str, dict[str, Decimal]] = {}  # invoice id -> paying transaction id -> amount
         self.covered: dict[str, set[str]] = {}  # paying transaction id -> invoice ids
+        self.refunds: dict[str, dict[str, Decimal]] = {}  # payment or credit memo id -> refund id -> amount
         self.deleted: list[Row] = []
         self.listeners: list[Listener] = []
         self._next: dict[str, int] = {"entity": 1000 + random.randrange(500), "transaction": 5000, "item": 100}
@@ -58,13 +59,18 @@ class Account:
         return row
 
     def named(self, name: str, internal_id: str) -> str:
-        """The refName of a record, of that type or of another one that shares its ids."""
-        family = TYPES[name].family
-        for kind in (TYPES[name], *(each for each in TYPES.values() if family and each.family == family)):
-            row = self.tables[kind.name].get(internal_id)
-            if row is not None:
-                return str(row.get(kind.title) or row.get("companyName") or internal_id)
-        return ""
+        """The refName of a record, of that type (or of one of several, as `job|customer`) or of another one that shares
+        its ids."""
+        family = TYPES[name.partition("|")[0]].family
+        kind, row = self.pointed_to(name, internal_id)
+        if row is None and family:
+            kind, row = self.pointed_to("|".join(n for n, t in TYPES.items() if t.family == family), internal_id)
+        return "" if row is None else str(row.get(TYPES[kind].title) or row.get("companyName") or internal_id)
+
+    def pointed_to(self, names: str, internal_id: str) -> tuple[str, Row | None]:
+        """Type and row of a record that a reference to one of several types points to."""
+        found = ((name, self.tables[name].get(internal_id)) for name in names.split("|"))
+        return next((each for each in found if each[1] is not None), (names.partition("|")[0], None))
 
     def keep(self, kind: RecordType, before: Row | None, row: Row) -> None:
         """Store a checked row, date it, and tell the listeners."""
@@ -108,6 +114,11 @@ class Account:
 
     def paid(self, invoice_id: str) -> Decimal:
         return sum(self.applications.get(invoice_id, {}).values(), Decimal(0))
+
+    def refunded(self, source_id: str, but_by: str = "") -> Decimal:
+        """What has gone back of a payment or credit memo."""
+        given = self.refunds.get(source_id, {})
+        return sum((amount for refund, amount in given.items() if refund != but_by), Decimal(0))
 
     def _name(self, kind: RecordType, before: Row | None, after: Row | None) -> None:
         if not kind.unique:

@@ -26,7 +26,7 @@ COLUMN_TYPES: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `target` is the record type a reference points to, or `also` another one of its family; `options` the
+    """One field. `target` is the record type a reference points to, or one of several, as `job|customer`; `options` the
     ids and names of an enumeration; `computed` fields are read-only and, as in NetSuite, unknown to SuiteQL."""
 
     kind: Kind
@@ -35,7 +35,6 @@ class Field:
     required: bool = False
     computed: bool = False
     column: str = ""
-    also: str = ""
 
 
 def text(*, required: bool = False, column: str = "") -> Field:
@@ -62,8 +61,8 @@ def day() -> Field:
     return Field("day")
 
 
-def ref(target: str, *, required: bool = False, column: str = "", also: str = "") -> Field:
-    return Field("ref", target=target, required=required, column=column, also=also)
+def ref(target: str, *, required: bool = False, column: str = "") -> Field:
+    return Field("ref", target=target, required=required, column=column)
 
 
 def duration(*, required: bool = False) -> Field:

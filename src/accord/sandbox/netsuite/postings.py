@@ -10,7 +10,7 @@ from accord.sandbox.netsuite.account import Account
 from accord.sandbox.netsuite.fields import Row
 from accord.sandbox.netsuite.refusals import broken_rule, invalid, missing
 from accord.sandbox.netsuite.relations import posting_subsidiary, refuse_unrelated
-from accord.sandbox.netsuite.schema import INVOICE
+from accord.sandbox.netsuite.schema import INVOICE, TYPES
 
 # fields whose change posts anew; a hold or a memo may change in a closed period
 _POSTED = ("tranDate", "currency", "subsidiary", "item", "payment", "apply", "exchangeRate", "total", "postingPeriod")
@@ -29,7 +29,7 @@ def charge(account: Account, before: Row | None, row: Row, *, prefix: str, custo
         row["exchangeRate"] = account.find("currency", row["currency"])["exchangeRate"]
     if customer == "entity":
         _total(account, row)
-    else:
+    elif "payment" in row:
         row["payment"] = account.rounded(row["payment"], row["currency"])
     row["tranId"] = row.get("tranId") or f"{prefix}{row['id']}"
     _post(account, before, row)
@@ -93,9 +93,10 @@ def apply_to_invoices(account: Account, row: Row, amount: Decimal, *, customer: 
             continue
         wanted[line["doc"]] = _applied(account, row, line, f"apply.items[{number}]", customer)
     applied = sum(wanted.values(), Decimal(0))
-    if applied > amount:
-        raise broken_rule(f"The applied amount {applied} is more than the amount {amount} of the transaction.", "apply")
-    row["applied"], row["unapplied"] = applied, amount - applied
+    left = amount - account.refunded(row["id"])
+    if applied > left:
+        raise broken_rule(f"The applied amount {applied} is more than the amount {left} of the transaction.", "apply")
+    row["applied"], row["unapplied"] = applied, left - applied
     return [lambda: take_off(account, row["id"], wanted)]
 
 
@@ -113,6 +114,43 @@ def _applied(account: Account, row: Row, line: Row, path: str, customer: str) ->
         raise broken_rule(why, f"{path}.amount")
     line["apply"], line["amount"] = True, amount
     return amount
+
+
+def refund_credits(account: Account, row: Row) -> list[Callable[[], None]]:
+    """Give back what payments and credit memos in the `apply` sublist have left; they learn of it once it is kept."""
+    wanted: dict[str, Decimal] = {}
+    for number, line in enumerate(row.get("apply") or []):
+        if line.get("apply") is not False:
+            wanted[line["doc"]] = _given_back(account, row, line, f"apply.items[{number}]")
+    row["total"] = sum(wanted.values(), Decimal(0))
+    if not wanted:
+        raise missing("apply")
+    return [lambda: _tell_sources(account, row["id"], wanted)]
+
+
+def _given_back(account: Account, row: Row, line: Row, path: str) -> Decimal:
+    kind, source = account.pointed_to("customerPayment|creditMemo", line["doc"])
+    assert source is not None  # the reference was resolved
+    if source["customer" if kind == "customerPayment" else "entity"] != row["customer"]:
+        raise broken_rule("The credit belongs to another customer.", f"{path}.doc")
+    if source["currency"] != row["currency"] or source["subsidiary"] != row["subsidiary"]:
+        raise broken_rule("The credit has another currency or subsidiary.", f"{path}.doc")
+    left: Decimal = source["total"] - source["applied"] - account.refunded(source["id"], but_by=row["id"])
+    amount: Decimal = left if line.get("amount") is None else account.rounded(line["amount"], row["currency"])
+    if amount <= 0 or amount > left:
+        why = f"The amount {amount} cannot be refunded: {left} is unapplied on {source['tranId']}."
+        raise broken_rule(why, f"{path}.amount")
+    line["apply"], line["amount"] = True, amount
+    return amount
+
+
+def _tell_sources(account: Account, refund: str, wanted: dict[str, Decimal]) -> None:
+    for source, amount in wanted.items():
+        account.refunds.setdefault(source, {})[refund] = amount
+        kind, row = account.pointed_to("customerPayment|creditMemo", source)
+        if row is not None:
+            unapplied = row["total"] - row["applied"] - account.refunded(source)
+            account.keep(TYPES[kind], row, {**row, "unapplied": unapplied})
 
 
 def take_off(account: Account, payer: str, wanted: dict[str, Decimal]) -> None:

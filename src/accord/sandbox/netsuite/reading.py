@@ -105,10 +105,9 @@ def _value(account: Account, spec: Field, value: Any, base: str, *, simple: bool
         return value if simple else {"id": value, "refName": spec.options[value]}
     if spec.kind != "ref":
         return show_scalar(spec.kind, value)
-    name = spec.also if spec.also and account.table(spec.also).get(value) is not None else spec.target
-    result = {"links": [_self(f"{base}{RECORD_PATH}/{name}/{value}")], "id": value}
-    result["refName"] = account.named(name, value)
-    target = account.table(name).get(value)
+    kind, target = account.pointed_to(spec.target, value)
+    result = {"links": [_self(f"{base}{RECORD_PATH}/{kind}/{value}")], "id": value}
+    result["refName"] = account.named(spec.target, value)
     if target is not None and target.get("externalId"):
         result["externalId"] = target["externalId"]
     return result

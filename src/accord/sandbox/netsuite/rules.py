@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from accord.sandbox.netsuite.account import Account
 from accord.sandbox.netsuite.fields import Row
-from accord.sandbox.netsuite.postings import apply_to_invoices, charge, take_off
+from accord.sandbox.netsuite.postings import apply_to_invoices, charge, refund_credits, take_off
 from accord.sandbox.netsuite.refusals import already_exists, broken_rule, missing
 from accord.sandbox.netsuite.relations import posting_subsidiary, refuse_unrelated
 from accord.sandbox.netsuite.schema import RELATIONSHIP, RecordType
@@ -142,6 +142,12 @@ def _expense_report(account: Account, _: Row | None, row: Row) -> After:
     return []
 
 
+def _customer_refund(account: Account, before: Row | None, row: Row) -> After:
+    charge(account, before, row, prefix="RFD", customer="customer")
+    row["status"] = "paid"
+    return refund_credits(account, row)
+
+
 _RULES: Mapping[str, Rule] = {
     "customer": _customer,
     "customerSubsidiaryRelationship": _relationship,
@@ -152,6 +158,7 @@ _RULES: Mapping[str, Rule] = {
     "creditMemo": _credit_memo,
     "timeBill": _time_bill,
     "expenseReport": _expense_report,
+    "customerRefund": _customer_refund,
 }
 
 

@@ -115,6 +115,7 @@ INVOICE = RecordType(
         "subtotal": money(computed=True), "taxTotal": money(column="taxtotal"),
         "amountPaid": money(column="foreignamountpaid"), "amountRemaining": money(column="foreignamountunpaid"),
         "custbody_accord_hold": flag(), "custbody_accord_hold_reason": text(),
+        "custbody_accord_disputed": money(),
     },
     title="tranId", family="transaction", indexes=("entity",), table="transaction", code="CustInvc",
     sublists={"item": _LINES},
@@ -125,7 +126,7 @@ CUSTOMER_PAYMENT = RecordType(
         **_TRANSACTION, "customer": ref("customer", required=True, column="entity"),
         "payment": money(column="foreigntotal"), "checkNumber": text(), "autoApply": flag(),
         "status": choice(deposited="Deposited", unapproved="Unapproved"), "applied": money(computed=True),
-        "unapplied": money(computed=True), "total": money(computed=True),
+        "unapplied": money(computed=True), "total": money(computed=True), "custbody_accord_bank_fee": money(),
     },
     title="tranId", family="transaction", indexes=("customer",), table="transaction", code="CustPymt",
     sublists={"apply": _APPLY},
@@ -140,6 +141,18 @@ CREDIT_MEMO = RecordType(
     },
     title="tranId", family="transaction", indexes=("entity",), table="transaction", code="CustCred",
     sublists={"item": _LINES, "apply": _APPLY},
+)  # fmt: skip
+_REFUNDED = Sublist(
+    {"doc": ref("customerPayment|creditMemo", required=True), "apply": flag(), "amount": money()}, key="doc"
+)
+CUSTOMER_REFUND = RecordType(
+    "customerRefund", "Customer Refund",
+    {
+        **_TRANSACTION, "customer": ref("customer", required=True, column="entity"),
+        "total": money(column="foreigntotal"), "paymentMethod": text(), "status": choice(paid="Paid"),
+    },
+    title="tranId", family="transaction", indexes=("customer",), table="transaction", code="CustRfnd",
+    sublists={"apply": _REFUNDED},
 )  # fmt: skip
 SERVICE_ITEM = RecordType(
     "serviceSaleItem", "Service Item",
@@ -182,7 +195,7 @@ EXPENSE_CATEGORY = RecordType(
 TIME_BILL = RecordType(
     "timeBill", "Time",
     {
-        "employee": ref("employee", required=True), "customer": ref("job", also="customer"),
+        "employee": ref("employee", required=True), "customer": ref("job|customer"),
         "caseTaskEvent": ref("projectTask"), "item": ref("serviceSaleItem"), "billingClass": ref("billingClass"),
         "tranDate": day(), "hours": duration(required=True), "rate": money(), "isBillable": flag(),
         "isProductive": flag(), "isUtilized": flag(), "supervisorApproval": flag(), "rejectionNote": text(),
@@ -212,7 +225,7 @@ EXPENSE_REPORT = RecordType(
     sublists={
         "expense": Sublist(
             {
-                "line": whole(), "category": ref("expenseCategory"), "customer": ref("job", also="customer"),
+                "line": whole(), "category": ref("expenseCategory"), "customer": ref("job|customer"),
                 "projectTask": ref("projectTask"), "expenseDate": day(), "foreignAmount": money(),
                 "currency": ref("currency"), "exchangeRate": number(), "amount": money(), "taxAmount": money(),
                 "isBillable": flag(), "receipt": flag(), "taxCode": text(), "memo": text(),
@@ -227,7 +240,8 @@ TYPES: Mapping[str, RecordType] = {
     for each in (
         SUBSIDIARY, CURRENCY, TERM, PERIOD, BILLING_CLASS, EXPENSE_CATEGORY, EMPLOYEE, SERVICE_ITEM, CUSTOMER,
         RELATIONSHIP, JOB, PROJECT_TASK, TIME_BILL, EXPENSE_REPORT, INVOICE, CUSTOMER_PAYMENT, CREDIT_MEMO,
+        CUSTOMER_REFUND,
     )
 }  # fmt: skip
 SETUP = frozenset({"subsidiary", "currency", "term", "accountingPeriod"})  # the integration's role may only view them
-POSTING = frozenset({"invoice", "customerPayment", "creditMemo"})
+POSTING = frozenset({"invoice", "customerPayment", "creditMemo", "customerRefund"})

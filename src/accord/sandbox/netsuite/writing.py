@@ -89,27 +89,28 @@ def _set(account: Account, row: Row, name: str, spec: Field, value: Any, path: s
     if value is None:
         row[name] = None
     elif spec.kind == "ref":
-        row[name] = _reference(account, spec, value, path)
+        row[name] = _reference(account, spec.target, value, path)
     elif spec.kind == "choice":
         row[name] = _option(spec, value, path)
     else:
         row[name] = read_scalar(spec.kind, value, path)
 
 
-def _reference(account: Account, spec: Field, value: Any, path: str) -> str:
-    tables = [account.table(name) for name in (spec.target, spec.also) if name]
-    if isinstance(value, Mapping) and value.get("id") is not None:
-        found = [table.get(str(value["id"])) for table in tables]
-    elif isinstance(value, Mapping) and isinstance(value.get("externalId"), str):
-        found = [table.by_external_id(value["externalId"]) for table in tables]
-    elif isinstance(value, str | int) and not isinstance(value, bool):
-        found = [table.get(str(value)) for table in tables]
-    else:
-        raise invalid(path)
-    row = next((each for each in found if each is not None), None)
-    if row is None:
-        raise invalid(path, f"Invalid reference key for {spec.target}.")
-    return str(row["id"])
+def _reference(account: Account, targets: str, value: Any, path: str) -> str:
+    """The internal id of another record, of any of the types a field may point to. Raises Refused."""
+    for target in targets.split("|"):
+        table = account.table(target)
+        if isinstance(value, Mapping) and value.get("id") is not None:
+            found = table.get(str(value["id"]))
+        elif isinstance(value, Mapping) and isinstance(value.get("externalId"), str):
+            found = table.by_external_id(value["externalId"])
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            found = table.get(str(value))
+        else:
+            raise invalid(path)
+        if found is not None:
+            return str(found["id"])
+    raise invalid(path, f"Invalid reference key for {targets}.")
 
 
 def _option(spec: Field, value: Any, path: str) -> str:

@@ -34,6 +34,8 @@ KINDS: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
     "charge": ("charge", None, ("payment_intent", "customer")),
     "refund": ("refund", "refund", ("charge", "payment_intent")),
     "dispute": ("dispute", "charge.dispute", ("charge", "payment_intent")),
+    "payment_record": ("payment_record", None, ()),
+    "customer_balance_transaction": ("customer balance transaction", None, ("customer",)),
     "webhook_endpoint": ("webhook endpoint", None, ()),
     "event": ("event", None, ("type",)),
 }
@@ -44,6 +46,7 @@ PREFIXES = {
     "subscription_item": "si", "subscription_schedule": "sub_sched", "credit_note": "cn",
     "credit_note_line_item": "cnli", "payment_intent": "pi", "charge": "ch", "refund": "re", "dispute": "du",
     "webhook_endpoint": "we", "event": "evt", "payment_record": "pr", "request": "req",
+    "customer_balance_transaction": "cbtxn",
 }  # fmt: skip
 
 

@@ -204,7 +204,8 @@ def failed_attempt(account: Account, invoice: Json, reason: str) -> Json | None:
     return error
 
 
-def _open(account: Account, invoice_id: str, *allowed: str) -> Json:
+def in_state(account: Account, invoice_id: str, *allowed: str) -> Json:
+    """The invoice, if it is in one of these states. Raises Refused."""
     invoice = account.find("invoice", invoice_id)
     if invoice["status"] in allowed:
         return invoice
@@ -249,7 +250,7 @@ def _pay(call: Call) -> Json:
     invoice = account.find("invoice", call.ids[0])
     if invoice["status"] == "draft":
         finalize(account, invoice)
-    _open(account, invoice["id"], "open", "uncollectible")
+    in_state(account, invoice["id"], "open", "uncollectible")
     if out_of_band:
         receive(account, invoice, invoice["amount_remaining"], "out_of_band")
     elif method in DECLINES:
@@ -278,7 +279,7 @@ def _decline(account: Account, invoice: Json, reason: str) -> Refused:
 def _void(call: Call) -> Json:
     call.form.close()
     account = call.account
-    invoice = _open(account, call.ids[0], "open", "uncollectible")
+    invoice = in_state(account, call.ids[0], "open", "uncollectible")
     if invoice["amount_paid"]:
         raise refused("You can't void an invoice that was paid in part. Issue a credit note instead.")
     transitions = {**invoice["status_transitions"], "voided_at": account.now()}
@@ -295,26 +296,10 @@ def _void(call: Call) -> Json:
 def _mark_uncollectible(call: Call) -> Json:
     call.form.close()
     account = call.account
-    invoice = _open(account, call.ids[0], "open")
+    invoice = in_state(account, call.ids[0], "open")
     transitions = {**invoice["status_transitions"], "marked_uncollectible_at": account.now()}
     changes = {"status": "uncollectible", "status_transitions": transitions}
     return account.change(invoice, changes, "invoice.updated", "invoice.marked_uncollectible")
-
-
-def _attach_payment(call: Call) -> Json:
-    form, account = call.form, call.account
-    intent_id = form.required("payment_intent")
-    form.not_simulated("payment_record")
-    form.close()
-    invoice = _open(account, call.ids[0], "open")
-    intent = account.find("payment_intent", intent_id, "payment_intent")
-    if intent["customer"] != invoice["customer"] or intent["currency"] != invoice["currency"]:
-        raise refused("The PaymentIntent has another customer or currency than the invoice.", param="payment_intent")
-    payment = {"payment_intent": intent["id"], "type": "payment_intent"}
-    link = new_invoice_payment(account, invoice, intent["amount"], payment, is_default=False)
-    if intent["status"] == "succeeded":
-        count(account, invoice, link, intent["amount"])
-    return invoice
 
 
 ROUTES: Routes = {
@@ -323,5 +308,4 @@ ROUTES: Routes = {
     ("POST", "invoices/*/pay"): _pay,
     ("POST", "invoices/*/void"): _void,
     ("POST", "invoices/*/mark_uncollectible"): _mark_uncollectible,
-    ("POST", "invoices/*/attach_payment"): _attach_payment,
 }

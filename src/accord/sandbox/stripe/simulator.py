@@ -16,6 +16,7 @@ from accord.sandbox.kit.simulator import Clock, Delivery, Request, Response
 from accord.sandbox.stripe import (
     accounts,
     admin,
+    balances,
     credit_notes,
     customers,
     disputes,
@@ -24,6 +25,7 @@ from accord.sandbox.stripe import (
     invoice_lines,
     invoice_states,
     invoices,
+    payment_records,
     payments,
     prices,
     products,
@@ -45,7 +47,7 @@ from accord.sandbox.stripe.shelf import Json
 
 NOUNS = (
     accounts, customers, products, prices, tax_rates, invoices, invoice_lines, invoice_states, invoice_items, payments,
-    refunds, disputes, credit_notes, subscriptions, schedules, events,
+    refunds, disputes, credit_notes, subscriptions, schedules, events, payment_records, balances,
 )  # fmt: skip
 
 
