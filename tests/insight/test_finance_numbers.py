@@ -169,7 +169,14 @@ async def test_a_receivable_follows_its_invoice(pool: Pool) -> None:
     assert await tell(3, **paid) == [("paid", 119, date(2026, 11, 2), 2, 3)]
     assert await tell(4, **paid, number="N") == [("paid", 119, date(2026, 11, 2), 2, 3)]
     assert await tell(5, **issued) == [("open", 0, date(2026, 11, 2), 2, None)], "a payment that failed later"
-    assert await tell(6, **issued, deleted=True) == [("void", 0, date(2026, 11, 2), 2, None)]
+    less = {**issued, "credited": {"amount": "19.00"}, "written_off": {"amount": "1.00"}, "paid": {"amount": "60.00"},
+        "returned": {"amount": "10.00"}}  # fmt: skip
+    assert await tell(6, **less) == [("open", 50, date(2026, 11, 2), 2, None)]
+    async with pool.connection() as db:
+        [row] = (await receivables.open_invoices(db, date(2026, 11, 28))).rows
+        [sums] = await receivables.receivables(db, date(2026, 11, 28))
+    assert (str(row.open), str(row.paid), str(sums.open)) == ("49.00 EUR", "50.00 EUR", "49.00 EUR")
+    assert await tell(7, **issued, deleted=True) == [("void", 0, date(2026, 11, 2), 2, None)]
 
 
 async def test_percentiles_are_those_of_the_measures(pool: Pool) -> None:

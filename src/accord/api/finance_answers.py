@@ -127,6 +127,7 @@ def receivables(found: Sequence[owed.Receivables], as_of: date) -> models.Receiv
                 currency=each.currency,
                 open=_text(each.open.amount),
                 overdue=_text(each.overdue.amount),
+                unapplied=_text(each.unapplied.amount),
                 sales=_text(each.sales.amount),
                 since=each.since,
                 days=each.days,

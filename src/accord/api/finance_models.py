@@ -226,11 +226,12 @@ class DueBucket(Output):
 
 
 class OwedCurrency(Output):
-    """Credit `sales` are those of `days` days since `since`."""
+    """`unapplied` cash is told beside, not taken off what is open. Credit `sales` are of `days` days since `since`."""
 
     currency: str
     open: Exact
     overdue: Exact
+    unapplied: Exact
     sales: Exact
     since: date
     days: int
