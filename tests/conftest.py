@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import itertools
 import os
@@ -137,6 +138,28 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     pool = await open_pool(database_url, min_size=1, max_size=4, application_name="accord test")
     yield pool
     await pool.close()
+
+
+@pytest.fixture(scope="session")
+def told_firm(create_database: Callable[[str], tuple[str, str]], database_server: str) -> Iterator[tuple[str, object]]:
+    """A database with the firm of `tests.finance_firm`, told once in a run, and the ids of it."""
+    from tests.finance_firm import tell_into
+
+    name, url = create_database(TEMPLATE)
+    yield name, asyncio.run(tell_into(url))
+    _drop(database_server, name)
+
+
+@pytest.fixture
+async def firm_pool(
+    told_firm: tuple[str, object], database_server: str, create_database: Callable[[str], tuple[str, str]]
+) -> AsyncIterator[Pool]:
+    """An open pool on a copy of the told firm that is this test's alone."""
+    name, url = create_database(told_firm[0])
+    pool = await open_pool(url, min_size=1, max_size=6, application_name="accord test")
+    yield pool
+    await pool.close()
+    _drop(database_server, name)
 
 
 @pytest.fixture(scope="session")

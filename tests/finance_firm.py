@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from accord.db import open_pool
 from accord.db.pool import Pool, transaction
 from accord.ledger import approving
 from accord.ledger.dispositions import Disposition, move_document
@@ -63,6 +64,15 @@ def entry(n: int, day: date, deal: str, entity: str, **changes: Any) -> WorkEntr
         recorded_as=f"week.csv line {n}",
     )  # fmt: skip
     return replace(base, **changes)
+
+
+async def tell_into(url: str) -> FinanceFirm:
+    """Tell the firm into a database as of now."""
+    pool = await open_pool(url, min_size=1, max_size=4, application_name="accord test")
+    try:
+        return await tell(pool, datetime.now(UTC))
+    finally:
+        await pool.close()
 
 
 async def tell(pool: Pool, now: datetime) -> FinanceFirm:
@@ -160,7 +170,13 @@ async def _break(pool: Pool, now: datetime) -> None:
     """Damage what the database itself would refuse: a lost item, a wrong quantity; then look for them."""
     async with transaction(pool) as db:
         await db.execute("SET LOCAL session_replication_role = replica")
-        await db.execute("DELETE FROM item_part WHERE item_id = 'BIL-900-1'")
+        await db.execute(
+            """WITH gone AS (DELETE FROM item_part WHERE item_id = 'BIL-900-1' RETURNING *)
+            UPDATE ledger_total t
+            SET amount = t.amount - g.amount, parts = t.parts - 1, quantity = t.quantity - g.quantity
+            FROM gone g WHERE (t.engagement, t.legal_entity, t.currency, t.disposition, t.month)
+                = (g.engagement, g.legal_entity, g.currency, g.disposition, date_trunc('month', g.worked_on)::date)"""
+        )
         await db.execute("DELETE FROM billable_item WHERE id = 'BIL-900-1'")
         await db.execute("UPDATE billable_item SET quantity = 7 WHERE id = 'BIL-601-1'")
         await db.execute("UPDATE work_entry SET recorded_at = recorded_at - interval '1 hour'")

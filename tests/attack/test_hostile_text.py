@@ -101,6 +101,9 @@ def _paths(standing: Standing) -> list[str]:
     it = standing.seeded
     cases = (it.gate_case, it.refused_case, it.question_case, it.paused_case, 1000)
     return [
+        "/finance", "/finance/unexplained", "/finance/unbilled?where=billed", "/finance/receivables", "/finance/unsent",
+        "/finance/breaks", "/finance/proposals", "/finance/latency/posted?currency=USD",
+        f"/finance/items?engagement={it.deal}&entity=DE&currency=EUR&where=billed", "/finance/items/BIL-DE1",
         "/", "/billing", "/billing?stage=milestone+approved", "/billing?stage=paid", "/engagements", "/cases",
         "/pmo", "/pmo/engagements", "/pmo/activation", "/processes", "/cases?state=resolved",
         f"/engagements/{it.deal}?everything=1", f"/engagements/{it.held}",
@@ -136,8 +139,8 @@ def test_hostile_text_is_text_on_every_page(browser: httpx2.Client, standing: St
 
 def test_what_an_address_says_is_text_too(browser: httpx2.Client, standing: Standing) -> None:
     for path in ("/", "/engagements", "/cases", "/processes", "/billing", "/nowhere", "/sign-in", "/pmo/missing-time",
-                 "/pmo/utilization", "/pmo/person", "/pmo/engagements",
-                 f"/cases/{standing.seeded.gate_case}"):  # fmt: skip
+                 "/pmo/utilization", "/pmo/person", "/pmo/engagements", "/finance/unbilled", "/finance/proposals",
+                 "/finance/breaks", f"/cases/{standing.seeded.gate_case}"):  # fmt: skip
         for name in (
             "q",
             "owner",

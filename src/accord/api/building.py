@@ -20,6 +20,7 @@ from accord.api.closing import tier as closing_tier
 from accord.api.door import Door, Entrances
 from accord.api.edge import Edge
 from accord.api.experience_tier import tier as experience_tier
+from accord.api.finance_tier import finance
 from accord.api.process_tier import tier
 from accord.api.revenue import tier as revenue_tier
 from accord.api.shelf import Shelf
@@ -66,6 +67,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.include_router(closing_tier)
     app.include_router(experience_tier)
     app.include_router(revenue_tier)
+    app.include_router(finance)
     app.include_router(intake)
     app.include_router(after)
     _for_machines(app, state)

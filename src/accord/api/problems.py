@@ -32,6 +32,7 @@ CURES = {
     413: "Send less at once.",
     415: "Send `application/json`.",
     422: "Correct the fields named in `errors` and send it again.",
+    428: "Read the thing and send its ETag as If-Match, so that nothing is decided on what has changed.",
     429: "Wait as long as Retry-After says.",
     500: "Tell whoever runs this Accord, with the request id.",
     503: "Try again after some seconds.",

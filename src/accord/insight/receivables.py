@@ -35,20 +35,30 @@ AGES: Mapping[str, tuple[int | None, int | None]] = {
 
 OPEN = """
 SELECT r.currency, width_bucket(%(as_of)s - coalesce(r.due_on, %(as_of)s), ARRAY[1, 31, 61, 91, 121]), count(*),
-    sum(r.gross - r.paid), coalesce(sum(r.gross - r.paid) FILTER (WHERE r.disputed), 0)
-FROM receivable r
+    sum(r.open), coalesce(sum(r.open) FILTER (WHERE r.disputed), 0)
+FROM (SELECT *, greatest(gross - reduced - paid, 0) AS open FROM receivable) r
 WHERE r.status = 'open' AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
 GROUP BY 1, 2
 """
 SALES = """
 SELECT r.currency, date_trunc('month', r.issued_on)::date, sum(r.gross) FROM receivable r
-WHERE r.issued_on >= %(since)s AND r.issued_on <= %(as_of)s AND r.status IN ('open', 'paid', 'uncollectible')
+WHERE r.issued_on >= %(since)s AND r.issued_on <= %(as_of)s AND r.status NOT IN ('draft', 'void')
     AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
 GROUP BY 1, 2
 """
+# Money of customers that pays no invoice yet.
+UNAPPLIED = """
+SELECT u.body -> 'amount' ->> 'currency', sum((u.body -> 'amount' ->> 'amount')::numeric
+    - coalesce((u.body -> 'applied' ->> 'amount')::numeric, 0)
+    - coalesce((u.body -> 'refunded' ->> 'amount')::numeric, 0))
+FROM record u
+WHERE u.kind = 'unapplied_cash' AND NOT u.deleted
+    AND (%(entities)s::text[] IS NULL OR u.body ->> 'legal_entity' = ANY(%(entities)s))
+GROUP BY 1
+"""
 ROWS = """
 SELECT r.invoice_id, r.number, r.engagement, d.body ->> 'name', c.body ->> 'legal_name', r.legal_entity, r.currency,
-    r.issued_on, r.due_on, r.gross, r.paid, r.disputed
+    r.issued_on, r.due_on, r.gross, r.paid, greatest(r.gross - r.reduced - r.paid, 0), r.disputed
 FROM receivable r
 LEFT JOIN record d ON d.kind = 'deal' AND d.id = r.engagement
 LEFT JOIN record c ON c.kind = 'customer' AND c.id = r.customer
@@ -74,11 +84,13 @@ class DueBucket:
 
 @dataclass(frozen=True, slots=True)
 class Receivables:
-    """What is owed in one currency, the youngest first. `readings` are DSO in two methods, the best possible one and
-    the days customers are late; `sales` the credit sales of `days` days since `since` that they stand on."""
+    """What is owed in one currency, the youngest first; `unapplied` cash is told beside, not taken off. `readings` are
+    DSO in two methods, the best possible one and the days customers are late; `sales` the credit sales of `days` days
+    since `since` that they stand on."""
 
     currency: str
     buckets: tuple[DueBucket, ...]
+    unapplied: Money
     sales: Money
     since: date
     days: int
@@ -99,7 +111,7 @@ class Receivables:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceRow:
-    """One open invoice; `open` is what is not paid of it."""
+    """One open invoice; `open` is what is neither paid nor credited nor written off of it."""
 
     invoice_id: str
     number: str | None
@@ -133,9 +145,10 @@ async def receivables(db: Connection, as_of: date, entities: Sequence[str] | Non
     sold: dict[str, dict[date, Decimal]] = {}
     for currency, month, amount in await (await db.execute(SALES, about)).fetchall():
         sold.setdefault(currency, {})[month] = amount
+    cash = dict(await (await db.execute(UNAPPLIED, about)).fetchall())
     return [
-        _of(currency, owed.get(currency, {}), sold.get(currency, {}), firsts, as_of)
-        for currency in sorted({*owed, *sold})
+        _of(currency, owed.get(currency, {}), sold.get(currency, {}), cash.get(currency, ZERO), firsts, as_of)
+        for currency in sorted({*owed, *sold, *(each for each, amount in cash.items() if amount)})
     ]
 
 
@@ -179,8 +192,8 @@ async def open_invoices(
             due_on=row[8],
             gross=Money(row[9], row[6]),
             paid=Money(row[10], row[6]),
-            open=Money(row[9] - row[10], row[6]),
-            disputed=row[11],
+            open=Money(row[11], row[6]),
+            disputed=row[12],
         )
         for row in found[:limit]
     )
@@ -202,6 +215,7 @@ def _of(
     currency: str,
     owed: Mapping[int, tuple[int, Decimal, Decimal]],
     sold: Mapping[date, Decimal],
+    unapplied: Decimal,
     firsts: Sequence[date],
     as_of: date,
 ) -> Receivables:
@@ -225,4 +239,4 @@ def _of(
         best_possible_dso(current, sales, days),
         average_days_delinquent(whole, current, sales, days),
     )
-    return Receivables(currency, buckets, sales, since, days, readings)
+    return Receivables(currency, buckets, Money(unapplied, currency), sales, since, days, readings)

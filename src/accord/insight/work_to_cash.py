@@ -37,7 +37,7 @@ INVOICES = """
     FROM receivable r
     LEFT JOIN proposal p ON p.id = r.invoice_id
     LEFT JOIN record n ON n.kind = 'invoice_posting' AND n.id = r.invoice_id
-    WHERE r.issued_on >= %(since)s AND r.status IN ('open', 'paid', 'uncollectible')
+    WHERE r.issued_on >= %(since)s AND r.status NOT IN ('draft', 'void')
         AND (%(currency)s::text IS NULL OR r.currency = %(currency)s)
         AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
     ORDER BY r.issued_on DESC, r.invoice_id DESC LIMIT %(most)s

@@ -61,6 +61,10 @@ FROM record r WHERE p.status = 'approved' AND r.kind = 'invoice' AND r.id = p.id
 """
 
 
+class ProposalChanged(Conflict):
+    """The proposal has changed since it was read; read it again."""
+
+
 class _Proposal:
     """A proposal as it stands, its row locked."""
 
@@ -182,7 +186,7 @@ async def _locked(db: Connection, id: str, expected: tuple[str, ...], version: i
         raise NotFound(f"there is no proposal {id}")
     found = _Proposal(row)
     if version is not None and found.version != version:
-        raise Conflict("the proposal has changed since you read it; read it again")
+        raise ProposalChanged("the proposal has changed since you read it; read it again")
     if found.status not in expected:
         raise Conflict(f"the proposal is {found.status}; this can be done while it is {' or '.join(expected)}")
     return found

@@ -19,8 +19,8 @@ from accord.reconcile import closing, gate, late
 from accord.reconcile.calendar import Standing, list_periods, one_period
 from accord.reconcile.gate import Finding
 from accord.web import sign_in
+from accord.web.finance_view import shown
 from accord.web.forms import Acting, Text
-from accord.web.rendering import page
 from accord.web.sign_in import Session
 from accord.web.words import count, in_one_line
 
@@ -60,7 +60,7 @@ def add_close_pages(app: FastAPI, state: State) -> None:
         async with state.pool.connection() as db:
             found = await list_periods(db, entities=session.principal.scope)
         waiting = [each for each in found if each.state != "closed" and each.ends_on < state.now().date()]
-        return page(request, "close.html", session, periods=found, waiting=waiting, now=state.now())
+        return shown(request, "close.html", session, periods=found, waiting=waiting, now=state.now())
 
     @app.get("/finance/close/{entity}/{period}", include_in_schema=False)
     async def one(request: Request, session: Looking, entity: str, period: str) -> Response:
@@ -147,7 +147,7 @@ async def _shown(
         asked = await closing.asked_for(db, of)
         came_late = await late.list_late(db, entity, period)
     money = {each.item_id: Money(each.amount, each.currency) for each in came_late}
-    return page(
+    return shown(
         request, "close_gate.html", session, status=status, of=of, looked_at=looked_at, found=found, asked=asked,
         late=came_late, money=money, todo=_todo(of, found), wrong=wrong, now=state.now(),
         money_of=lambda row: Money(row.amount, row.currency) if row.amount and row.currency else None,

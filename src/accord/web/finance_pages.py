@@ -203,8 +203,7 @@ def _work(app: FastAPI, state: State) -> None:
         return shown(
             request, "finance_items.html", session, rows=found.rows, following=following(request, found.next),
             engagement=engagement, name=found.name or engagement, entity=entity, currency=currency, where=where,
-            age=age, today=today(),
-            export=export_of(request), done=request.query_params.get("done"),
+            age=age, today=today(), export=export_of(request), done=request.query_params.get("done"),
         )  # fmt: skip
 
     @app.get("/finance/items/{item}", include_in_schema=False)

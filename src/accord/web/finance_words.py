@@ -49,9 +49,10 @@ def _unexplained(
     amounts = [Money(each.amount, each.currency) for each in found if each.currency is not None]
     age = span(max((now - each.oldest_at).total_seconds() for each in found))
     priceless = sum(each.count for each in found if each.currency is None)
-    what = f"{in_one_line(amounts)} cannot be explained" if amounts else f"{count(things, 'thing')} cannot be explained"
-    more = f"; {count(priceless, 'more has', 'more have')} no price" if priceless and amounts else ""
-    return f"{what}: {count(things, 'thing')}, known for {age}{more}."
+    if not amounts:
+        return f"{count(things, 'thing')} without a price cannot be explained, known for {age}."
+    more = f"; {count(priceless, 'more has', 'more have')} no price" if priceless else ""
+    return f"{in_one_line(amounts)} cannot be explained: {count(things, 'thing')}, known for {age}{more}."
 
 
 def _waiting(waiting: Sequence[Waiting]) -> str:
