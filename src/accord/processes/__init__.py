@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accord.engine.story import Process
 from accord.processes.contract_change import contract_change
+from accord.processes.contract_plan import contract_plan
 from accord.processes.credit_to_customer import credit_to_customer
 from accord.processes.customer_master import customer_master
 from accord.processes.dispute import dispute
@@ -18,6 +19,7 @@ PROCESSES: dict[str, Process] = {
     for each in (
         quote_to_project,
         contract_change,
+        contract_plan,
         customer_master,
         milestone_to_bill,
         milestone_withdrawn,
