@@ -16,7 +16,7 @@ from accord.engine import eventlog
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.engine.turning import fact_row
-from accord.errors import Conflict, NotFound
+from accord.errors import Conflict, NotFound, UsageError
 from accord.governance import audit
 from accord.ledger import fitting
 from accord.ledger import terms as declared
@@ -36,6 +36,10 @@ from accord.rules.revenue.amended import amended, rest_id, restored
 from accord.rules.revenue.contract import RevenueContract
 from accord.rules.revenue.modifications import Followed
 from accord.rules.revenue.obligations import Method
+
+LONGEST_ID = 100
+# What of an impact shows what people cost: told with the permission alone.
+OF_COST = ("margin", "loss_provision")
 
 COLUMNS = """
 SELECT id, engagement, legal_entity, state, body, impact, before, proposed_by, proposed_at, applied_by, applied_at,
@@ -86,6 +90,10 @@ CREDITS = """
 SELECT id FROM adjustment WHERE kind = 'credit_note' AND engagement = %(engagement)s AND status = 'requested'
     AND reason = %(reason)s ORDER BY id
 """
+LEFT = """
+SELECT EXISTS (SELECT FROM work_to_rate
+    WHERE engagement = %(engagement)s AND legal_entity = %(entity)s AND again IS NOT NULL)
+"""
 # Where an estimate of what is still to come belongs: the first period that is not closed and does not end before.
 OPEN_PERIOD = """
 SELECT period FROM accounting_period WHERE legal_entity = %(entity)s AND state <> 'closed' AND ends_on >= %(on)s
@@ -131,6 +139,22 @@ class EngagementMoved(Conflict):
     """What the change would do is not what was shown any more; propose it again to see its impact."""
 
     title = "Engagement moved"
+
+
+def order_of(given: Mapping[str, Any], entities: Sequence[str] | None = None) -> ChangeOrder:
+    """The change order that a caller tells; of another legal entity than it may see there is none.
+
+    Raises UsageError, NotFound.
+    """
+    try:
+        order = from_plain(ChangeOrder, given)
+    except (ValueError, ArithmeticError) as error:
+        raise UsageError(str(error)) from error
+    if not 0 < len(order.id) <= LONGEST_ID:
+        raise UsageError(f"a change has an id of at most {LONGEST_ID} characters")
+    if entities is not None and order.legal_entity not in entities:
+        raise NotFound(f"{order.engagement_id} has no terms in {order.legal_entity} for this key")
+    return order
 
 
 async def propose(db: Connection, order: ChangeOrder, *, by: str, now: datetime) -> Looked:
@@ -285,13 +309,15 @@ async def _fit(db: Connection, key: declared.Key, after: BillingTerms, *, by: st
 
 
 async def _rate_again(db: Connection, key: declared.Key, now: datetime) -> None:
-    """Price what the terms reach back to in this same transaction. Raises Conflict while somebody else rates it."""
-    while True:
-        done = await rate_some(db, key, now)
-        if done is None:
-            raise Conflict("the customer's work is being rated just now; apply the change again")
-        if done.entries < BATCH:
-            return
+    """Price what the terms reach back to in this same transaction, which has the customer's counters already.
+
+    Raises Conflict when somebody else holds some of it.
+    """
+    while (await rate_some(db, [key], now)).entries >= BATCH:
+        pass
+    row = await (await db.execute(LEFT, {"engagement": key[0], "entity": key[1]})).fetchone()
+    if row is None or row[0]:
+        raise Conflict("some of the work is being rated just now; apply the change again")
 
 
 async def _replace_drafts(db: Connection, looked: Looked, *, by: str, now: datetime) -> str:

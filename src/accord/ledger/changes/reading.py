@@ -89,6 +89,13 @@ async def look(db: Connection, order: ChangeOrder, today: date) -> Looked:
 
     Raises NotFound without terms, UsageError for an order that is wrong in itself.
     """
+    try:
+        return await _look(db, order, today)
+    except (ValueError, ArithmeticError) as error:
+        raise UsageError(f"{order.id} cannot be looked at: {error}") from error
+
+
+async def _look(db: Connection, order: ChangeOrder, today: date) -> Looked:
     wrong = problems_of_order(order)
     if wrong:
         raise UsageError("; ".join(f"{each.message} {each.cure}" for each in wrong))
@@ -113,16 +120,13 @@ async def look(db: Connection, order: ChangeOrder, today: date) -> Looked:
         obligations=() if revenue is None else _obligations(revenue, order),
         cost=None if revenue is None else _cost(revenue, order),
     )
-    try:
-        impact = impact_of(
-            change,
-            standing,
-            convert=rates,
-            framework=Framework.US_GAAP if revenue is None else revenue.measured.contract.framework,
-            in_scope=revenue is None or revenue.measured.contract.in_scope,
-        )
-    except ValueError as error:
-        raise UsageError(f"{order.id} cannot be looked at: {error}") from error
+    impact = impact_of(
+        change,
+        standing,
+        convert=rates,
+        framework=Framework.US_GAAP if revenue is None else revenue.measured.contract.framework,
+        in_scope=revenue is None or revenue.measured.contract.in_scope,
+    )
     return Looked(order, change, standing, _with_usage(impact, order, work), revenue)
 
 

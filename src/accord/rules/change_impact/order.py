@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from accord.model.billing import ScheduledMilestone
+from accord.model.money import Money
 from accord.model.problem import Problem
 from accord.model.terms import BillingTerms, RetroactivePolicy
 from accord.rules.change_impact.change import ContractChange, IssuedInvoices
@@ -62,6 +63,7 @@ def problems_of_order(order: ChangeOrder) -> list[Problem]:
         if (engagement, entity) != own:
             message = f"The {field} are of {engagement} in {entity}."
             found.append(Problem("change_elsewhere", message, field, "Correct engagement and legal entity."))
+    found += _amounts(order)
     declared = {each.id for each in order.obligations}
     added = () if order.revenue is None else order.revenue.added
     new = sorted(each.obligation_id for each in added if each.extends is None)
@@ -69,6 +71,23 @@ def problems_of_order(order: ChangeOrder) -> list[Problem]:
     if missing:
         message = f"{', '.join(missing)} is added, but nothing says how it is measured."
         found.append(Problem("obligation_missing", message, "obligations", "Declare it with method and criterion."))
+    return found
+
+
+def _amounts(order: ChangeOrder) -> list[Problem]:
+    """Money of the order that is in no currency, or does not fit it."""
+    told = [each.amount for each in order.milestones]
+    if order.terms is not None:
+        told += [each.limit for each in order.terms.caps]
+        told += [] if order.terms.retainer is None else [order.terms.retainer.per_month]
+    if order.revenue is not None:
+        told += [order.revenue.price_change, *(each.stand_alone_price for each in order.revenue.added)]
+    found = []
+    for each in told:
+        try:
+            Money.of(each.amount, each.currency)
+        except ValueError as error:
+            found.append(Problem("amount_not_exact", f"{error}.", "amount", "Correct the amount or its currency."))
     return found
 
 
