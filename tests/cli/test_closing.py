@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from accord.reconcile.matches import MATCHES
+
 from .conftest import Accord
 
 

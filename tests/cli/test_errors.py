@@ -31,7 +31,7 @@ from .conftest import Accord
         (["connect", "add", "x", "nobody"], 4, "there are netsuite, salesforce, stripe"),
         (["connect", "add", "x", "stripe", "--setting", "api_key"], 2, "'api_key' is not name=value"),
         (["connect", "add", "x", "stripe", "--role", "erp"], 2, "stripe cannot play erp; it can play billing"),
-        (["key", "create", "x", "--role", "king"], 2, "the roles are read, operate, admin; king was given"),
+        (["key", "create", "x", "--role", "king"], 2, "the roles are read, operate, admin, costs; king was given"),
         (["sandbox", "--vendor", "nobody"], 4, "there are salesforce, netsuite, stripe"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

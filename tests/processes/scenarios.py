@@ -23,6 +23,7 @@ from accord.model.billing import (
     PaymentReversal,
     ProposedLine,
     Refund,
+    ScheduledMilestone,
     UnappliedCash,
 )
 from accord.model.events import Fact
@@ -36,6 +37,9 @@ DAY = date(2026, 11, 23)
 MILESTONE = "MIL-Go-live"
 INVOICE = canonical_id("invoice", MILESTONE)
 GROSS = Money.of("1000.00", "USD")
+
+HYPERCARE = ScheduledMilestone("MIL-Hypercare", "DEA-1", "CUS-1", "US", "Hypercare", Money.of("800.00", "USD"))
+CHANGED = (replace(HYPERCARE, id=MILESTONE, name="Go-live", amount=GROSS), HYPERCARE)
 
 Known = list[tuple[str, str, dict[str, Any], str | None]]
 
@@ -168,6 +172,11 @@ SCENARIOS: dict[str, Scenario] = {
         _fact(events.DEAL_REOPENED, "DEA-1", record_version=2),
         before=("quote_to_project",),
         answer="bill on",
+    ),
+    "contract_plan": Scenario(
+        "contract_plan",
+        _fact(events.CONTRACT_PLAN_APPLIED, "DEA-1", plan="CO-1", milestones=[to_plain(each) for each in CHANGED]),
+        before=("quote_to_project",),
     ),
     "customer_master": Scenario(
         "customer_master",

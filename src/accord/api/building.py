@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from accord.api import models, problems
 from accord.api.after_invoice import after
 from accord.api.allowance import Allowance
+from accord.api.changes import tier as changes_tier
 from accord.api.closing import tier as closing_tier
 from accord.api.door import Door, Entrances
 from accord.api.edge import Edge
@@ -68,6 +69,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.include_router(experience_tier)
     app.include_router(revenue_tier)
     app.include_router(finance)
+    app.include_router(changes_tier)
     app.include_router(intake)
     app.include_router(after)
     _for_machines(app, state)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from accord.cli import closing_commands, rates_commands, revenue_commands
+from accord.cli import change_commands, closing_commands, rates_commands, revenue_commands
 
 app = typer.Typer(
     name="accord",
@@ -47,6 +47,7 @@ app.add_typer(cash_app, name="cash", rich_help_panel="Look and act")
 app.add_typer(adjustments_app, name="adjustments", rich_help_panel="Look and act")
 app.add_typer(cases_app, name="cases", rich_help_panel="Look and act")
 app.add_typer(closing_commands.app, name="close", rich_help_panel="Look and act")
+app.add_typer(change_commands.app, name="change", rich_help_panel="Look and act")
 app.add_typer(revenue_commands.app, name="revenue", rich_help_panel="Look and act")
 app.add_typer(import_app, name="import", rich_help_panel="Run")
 

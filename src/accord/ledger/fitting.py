@@ -62,14 +62,15 @@ ORDER BY p.worked_on DESC, p.item_id DESC, p.part DESC LIMIT %(limit)s FOR UPDAT
 # A whole part moves; of one at the cap the rest stays and what goes becomes a part of its own.
 MOVE = """
 WITH told AS (
-    SELECT * FROM json_to_recordset(%(rows)s::json) AS x (item_id text, part integer, amount numeric, quantity numeric)
+    SELECT * FROM json_to_recordset(%(rows)s::json) AS x (item_id text, part integer, amount numeric, quantity numeric,
+        cause text)
 ), kept AS (
     UPDATE item_part p SET
         disposition = CASE WHEN x.amount = p.amount THEN %(into)s ELSE p.disposition END,
         amount = CASE WHEN x.amount = p.amount THEN p.amount ELSE p.amount - x.amount END,
         quantity = CASE WHEN x.amount = p.amount THEN p.quantity ELSE p.quantity - x.quantity END,
         entry = CASE WHEN x.amount = p.amount THEN %(entry)s ELSE p.entry END,
-        cause = CASE WHEN x.amount = p.amount THEN %(cause)s ELSE p.cause END,
+        cause = CASE WHEN x.amount = p.amount THEN x.cause ELSE p.cause END,
         reference = CASE WHEN x.amount = p.amount THEN %(by)s ELSE p.reference END,
         posted_at = CASE WHEN x.amount = p.amount THEN %(at)s ELSE p.posted_at END,
         document = CASE WHEN x.amount = p.amount THEN NULL ELSE p.document END,
@@ -80,7 +81,7 @@ WITH told AS (
     INSERT INTO item_part (item_id, part, engagement, legal_entity, currency, disposition, amount, quantity, worked_on,
         entry, came_from, cause, reference, posted_at)
     SELECT p.item_id, (SELECT max(q.part) FROM item_part q WHERE q.item_id = p.item_id) + 1, p.engagement,
-        p.legal_entity, p.currency, %(into)s, x.amount, x.quantity, p.worked_on, %(entry)s, p.disposition, %(cause)s,
+        p.legal_entity, p.currency, %(into)s, x.amount, x.quantity, p.worked_on, %(entry)s, p.disposition, x.cause,
         %(by)s, %(at)s
     FROM kept k JOIN told x ON x.item_id = k.item_id AND x.part = k.part
     JOIN item_part p ON p.item_id = k.item_id AND p.part = k.part
@@ -184,7 +185,7 @@ async def _release_some(
             return
         pricer = await _pricer(db, terms, rows)
         moves = _fitting(pricer, rows, chosen)
-        await _move(db, pricer, moves, terms.version, entry, ("over_cap",), "wip", "a cap has room", by, now)
+        await _move(db, pricer, moves, terms.version, entry, ("over_cap",), "wip", by, now)
         result.parts += len(moves.rows)
         result.released += sum((each["amount"] for each in moves.rows), Decimal(0))
         place = (rows[-1][4], rows[-1][0], rows[-1][1])
@@ -199,7 +200,7 @@ def _fitting(pricer: Pricer, rows: Sequence[Any], chosen: Sequence[str]) -> _Mov
         parts, added = pricer.fit(_entry(row), row[2], row[3] or Decimal(0))
         fits = next((each for each in parts if each.disposition == "wip"), None)
         if fits is not None and fits.amount:
-            _note(moves, pricer, row, fits.amount, fits.quantity, added)
+            _note(moves, pricer, row, fits.amount, fits.quantity, added, "a cap has room")
     return moves
 
 
@@ -225,7 +226,7 @@ async def push(db: Connection, key: declared.Key, *, by: str, now: datetime) -> 
         if not moves.rows:
             break
         moved = {(each["item_id"], each["part"]) for each in moves.rows}
-        await _move(db, pricer, moves, terms.version, entry, ("wip", "draft"), "over_cap", "a cap was lowered", by, now)
+        await _move(db, pricer, moves, terms.version, entry, ("wip", "draft"), "over_cap", by, now)
         await recount(db, sorted({row[10] for row in rows if row[10] and (row[0], row[1]) in moved}))
         result.parts += len(moves.rows)
         result.pushed += sum((each["amount"] for each in moves.rows), Decimal(0))
@@ -240,10 +241,11 @@ def _exceeding(pricer: Pricer, rows: Sequence[Any]) -> _Moves:
     moves = _Moves()
     for row in rows:
         entry = _entry(row)
-        amount = min(row[2], pricer.exceeds(entry))
+        exceeded, cap = pricer.exceeds(entry)
+        amount = min(row[2], exceeded)
         if amount > 0:
             quantity = row[3] if amount == row[2] else (row[3] or Decimal(0)) * amount / row[2]
-            _note(moves, pricer, row, amount, quantity, pricer.unfit(entry, amount))
+            _note(moves, pricer, row, amount, quantity, pricer.unfit(entry, amount), f"cap {cap}")
     return moves
 
 
@@ -254,9 +256,10 @@ def _note(
     amount: Decimal,
     quantity: Decimal,
     added: Iterable[tuple[str, Decimal]],
+    cause: str,
 ) -> None:
     about = {"item_id": row[0], "part": row[1]}
-    moves.rows.append({**about, "amount": amount, "quantity": quantity})
+    moves.rows.append({**about, "amount": amount, "quantity": quantity, "cause": cause})
     for counter, more in added:
         moves.notes.append({**about, "counter": counter, "added": more, "reached": pricer.counters.of_key(counter)})
 
@@ -288,14 +291,13 @@ async def _move(
     entry: str,
     out_of: tuple[str, ...],
     into: str,
-    cause: str,
     by: str,
     now: datetime,
 ) -> None:
     if not moves.rows:
         return
     about = {
-        "rows": as_json(_text(moves.rows)), "entry": entry, "out_of": list(out_of), "into": into, "cause": cause,
+        "rows": as_json(_text(moves.rows)), "entry": entry, "out_of": list(out_of), "into": into,
         "by": by, "at": now,
     }  # fmt: skip
     moved = await (await db.execute(MOVE, about)).fetchone()

@@ -46,3 +46,4 @@ RECEIPT_RECORDED = "receipt.recorded"  # money that came in beside billing
 CASH_APPLIED = "cash.applied"
 REFUND_APPROVED = "refund.approved"
 PROJECT_ACTIVATED = "project.activated"
+CONTRACT_PLAN_APPLIED = "contract_plan.applied"

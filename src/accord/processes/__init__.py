@@ -6,6 +6,7 @@ from accord.engine.story import Process
 from accord.processes.cash_back import payment_reversed, refund_to_customer
 from accord.processes.cash_to_invoices import cash_to_invoice, receipt_to_invoices
 from accord.processes.contract_change import contract_change
+from accord.processes.contract_plan import contract_plan
 from accord.processes.credit_to_customer import credit_to_customer
 from accord.processes.customer_master import customer_master
 from accord.processes.dispute import dispute
@@ -20,6 +21,7 @@ PROCESSES: dict[str, Process] = {
     for each in (
         quote_to_project,
         contract_change,
+        contract_plan,
         customer_master,
         milestone_to_bill,
         milestone_withdrawn,

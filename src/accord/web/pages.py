@@ -19,7 +19,17 @@ from accord.errors import AccordError, NotFound, UsageError
 from accord.governance.keys import NotSignedIn
 from accord.governance.state import State
 from accord.insight import billing, engagements, finding, flow, processes, timeline
-from accord.web import close_pages, finance_forms, finance_pages, forms, pictures, pmo_pages, proposal_pages, sign_in
+from accord.web import (
+    change_pages,
+    close_pages,
+    finance_forms,
+    finance_pages,
+    forms,
+    pictures,
+    pmo_pages,
+    proposal_pages,
+    sign_in,
+)
 from accord.web.live import Feed
 from accord.web.rendering import page, serve_asset
 from accord.web.sign_in import Session
@@ -37,6 +47,7 @@ def add_pages(app: FastAPI, state: State) -> None:
     _engagements(app, state)
     _cases(app, state)
     _processes(app, state)
+    change_pages.add_change_pages(app, state)
     close_pages.add_close_pages(app, state)
     pmo_pages.add_pmo_pages(app, state)
     forms.add_forms(app, state)

@@ -80,7 +80,7 @@ def outlook(measured: Measured, evidence: Evidence) -> Provision | None:
     """The provision for a loss by the last estimates; None while no cost to complete is told for any obligation."""
     contract = measured.contract
     currency = contract.currency
-    last = _latest(evidence, hours=False)
+    last = latest_estimates(evidence, hours=False)
     if not last or not any(measured.prices.values()):
         return None
     zero = Money.zero(currency)
@@ -102,7 +102,7 @@ def cost_to_date(evidence: Evidence, currency: str) -> Decimal:
     return Money(total, currency).rounded(Rounding.HALF_UP).amount
 
 
-def _latest(evidence: Evidence, *, hours: bool) -> dict[str, Decimal]:
+def latest_estimates(evidence: Evidence, *, hours: bool) -> dict[str, Decimal]:
     """The last estimate of each obligation."""
     order = {each.code: n for n, each in enumerate(evidence.periods)}
     found: dict[str, tuple[int, Decimal]] = {}

@@ -34,9 +34,10 @@ class Impact:
         return tuple(each for each in self.effects if each.area is area)
 
     def by_area(self) -> Mapping[Area, Money]:
-        """The sum of what changes in each area that is touched."""
-        touched = dict.fromkeys(each.area for each in self.effects)
-        return {area: total((each.by for each in self.of(area)), self.currency) for area in touched}
+        """The sum of what changes in each area that is touched; a cap in another currency is not among them."""
+        own = [each for each in self.effects if each.by.currency == self.currency]
+        touched = dict.fromkeys(each.area for each in own)
+        return {area: total((each.by for each in own if each.area is area), self.currency) for area in touched}
 
 
 def impact_of(
@@ -57,7 +58,7 @@ def impact_of(
         raise CurrenciesDiffer(f"{change.id} goes from {change.before.currency} to {change.after.currency}")
     milestone_effects, problems = billing.milestones(standing.milestones, change.milestones_after)
     repriced, without_rate = billing.reprice(standing.work, change, convert)
-    cap_effects, cap_problems = limits.caps(standing.caps, change, repriced)
+    cap_effects, cap_problems = limits.caps(standing.caps, change, repriced, convert)
     retainer_effects, retainer_problems = limits.retainer(standing.retainer, change)
     modified, revenue_effects = earning.revenue(standing, change)
     margins, margin_effects = earning.margins(standing, modified)

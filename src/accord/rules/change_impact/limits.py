@@ -9,10 +9,16 @@ from accord.model.problem import Problem
 from accord.model.terms import Cap
 from accord.rules.change_impact.billing import Repriced
 from accord.rules.change_impact.change import Area, CapUse, ContractChange, Effect, Found, RetainerUse
+from accord.rules.rating.counters import Convert, no_conversion
 
 
-def caps(uses: Sequence[CapUse], change: ContractChange, repriced: Sequence[Repriced]) -> Found:
-    """What is left of each cap, and what is set free from above it or pushed there.
+def caps(
+    uses: Sequence[CapUse],
+    change: ContractChange,
+    repriced: Sequence[Repriced],
+    convert: Convert = no_conversion,
+) -> Found:
+    """What is left of each cap, and what is set free from above it or pushed there, in the cap's own currency.
 
     Work at another price uses another part of the cap. A cap below what is invoiced already is a problem.
     """
@@ -30,7 +36,8 @@ def caps(uses: Sequence[CapUse], change: ContractChange, repriced: Sequence[Repr
         if new is None:
             effects += _lifted(about, use)
             continue
-        spent = sum((each.by for each in repriced if each.applies and _counts(new, each)), start=use.used)
+        moved = (_in_currency_of(new, each, convert) for each in repriced if each.applies and _counts(new, each))
+        spent = sum(moved, start=use.used)
         unbilled = max(use.unbilled + (spent - use.used), zero)
         effects += _moved(old, new, use, spent, unbilled)
         above = spent - new.limit - unbilled
@@ -83,6 +90,15 @@ def _lifted(cap: Cap, use: CapUse) -> list[Effect]:
     if use.over:
         effects.append(Effect(Area.OVER_CAP, _name(cap), use.over, zero, f"{use.over} set free"))
     return effects
+
+
+def _in_currency_of(cap: Cap, repriced: Repriced, convert: Convert) -> Money:
+    """By how much a price changes, as the cap counts it; nothing without a rate, as nothing was counted then."""
+    by, currency = repriced.by, cap.limit.currency
+    if by.currency == currency:
+        return by
+    found = convert(by.amount, by.currency, currency, repriced.work.entry.worked_on)
+    return Money.zero(currency) if found is None else Money(found, currency).rounded()
 
 
 def _counts(cap: Cap, repriced: Repriced) -> bool:

@@ -104,17 +104,19 @@ class Pricer:
         self._use(met, -amount, entry.worked_on)
         return self.counters.take_added()
 
-    def exceeds(self, entry: Priceable) -> Decimal:
-        """By how much the caps that an entry meets are used beyond their limits, in the currency of the terms."""
-        most = ZERO
+    def exceeds(self, entry: Priceable) -> tuple[Decimal, str]:
+        """By how much the caps that an entry meets are used beyond their limits, in the currency of the terms, and the
+        cap that is exceeded most."""
+        most, which = ZERO, ""
         for cap, key in self._caps:
             if cap.level is CapLevel.LINE and cap.applies_to != entry.task:
                 continue
             over: Decimal | None = self.counters.of_key(key) - cap.limit.amount
             if over is not None and cap.limit.currency != self._terms.currency:
                 over = self._convert(over, cap.limit.currency, self._terms.currency, entry.worked_on)
-            most = max(most, over or ZERO)
-        return self._rounded(most)
+            if over is not None and over > most:
+                most, which = over, cap.id
+        return self._rounded(most), which
 
     def _time(self, entry: Priceable) -> Rated | tuple[Problem, ...]:
         row = self._rates.find(entry.worker, entry.role, entry.task, entry.worked_on)

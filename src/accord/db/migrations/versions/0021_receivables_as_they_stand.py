@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0021"
-down_revision = "0013"
+down_revision = "0020"
 
 LIMITS = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0;"
 
