@@ -1,7 +1,7 @@
 """`python -m bench`: one table and one JSON file (bench/last.json); ratios in one run, because machines are noisy.
 
 `--only NAME` measures one part; `--quick` takes a tenth of everything; `--minutes N` of sustained load (10);
-`--items N` in the ledger behind the pages of finance (1,000,000; ten times that takes a quarter of an hour and 20 GB).
+`--items N` in the ledger that is there already (1,000,000; ten times that takes a quarter of an hour and 20 GB).
 Only a whole run is stored, and compared with the one stored before.
 """
 
@@ -89,7 +89,7 @@ def parts(server: str, size: float, minutes: float | None, items: int) -> dict[s
         "sustained": lambda: sustained.run(fresh, minutes=10 * size if minutes is None else minutes),
         "hour to cash": lambda: hour_to_cash.run(fresh, levels=[int(each * size) for each in hour_to_cash.LEVELS]),
         "one entry alone": lambda: one_entry.run(fresh("entry"), entries=max(20, int(one_entry.ENTRIES * size))),
-        "finance pages": lambda: pages.run(fresh("ledger"), items=int(items * size), asked=max(20, int(100 * size))),
+        "beside a full ledger": lambda: full_ledger(fresh("ledger"), int(items * size), size),
         "accord --help": help_seconds,
     }
 
@@ -108,6 +108,13 @@ def intake() -> dict[str, Any]:
     from bench.intake import run
 
     return run()
+
+
+def full_ledger(url: str, items: int, size: float) -> dict[str, Any]:
+    """Pages of finance, and what new entries cost, where so many items are there already."""
+    ledger.fill(url, items)
+    asked = pages.run(url, asked=max(20, int(pages.ASKED * size)))
+    return {"items": items, **asked, "new entries": hour_to_cash.beside(url, entries=int(200_000 * size))}
 
 
 def help_seconds() -> dict[str, Any]:

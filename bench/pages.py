@@ -21,7 +21,6 @@ from accord.db.pool import open_pool, transaction
 from accord.demo.children import end, start
 from accord.governance.keys import create_key
 from accord.settings import Settings
-from bench import ledger
 from bench.one_entry import until_up
 
 ASKED = 100
@@ -39,14 +38,8 @@ PAGES = (
 )
 
 
-def run(url: str, *, items: int = ledger.ITEMS, asked: int = ASKED, pages: Sequence[str] = PAGES) -> dict[str, Any]:
+def run(url: str, *, asked: int = ASKED, pages: Sequence[str] = PAGES) -> dict[str, Any]:
     """Milliseconds from asking to the whole page, by page."""
-    ledger.fill(url, items)
-    return measure(url, asked=asked, pages=pages)
-
-
-def measure(url: str, *, asked: int = ASKED, pages: Sequence[str] = PAGES) -> dict[str, Any]:
-    """The same on a database that is there already."""
     home = Path(tempfile.mkdtemp(prefix="accord-bench-pages-"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
