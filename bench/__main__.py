@@ -23,6 +23,7 @@ from bench import (
     dbos_flow,
     engine,
     hour_to_cash,
+    ledger,
     memory,
     one_entry,
     pages,
