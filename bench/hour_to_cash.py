@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -261,4 +262,5 @@ def _peak_mb(pid: int) -> int:
 
 
 if __name__ == "__main__":
+    gc.disable()  # as a worker does, which looks for cycles now and then
     uvloop.run(_work(sys.argv[1]))
