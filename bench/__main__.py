@@ -1,7 +1,8 @@
 """`python -m bench`: one table and one JSON file (bench/last.json); ratios in one run, because machines are noisy.
 
-`--only NAME` measures one part; `--quick` takes a tenth of everything; `--minutes N` of sustained load (10). Only a
-whole run is stored, and compared with the one stored before.
+`--only NAME` measures one part; `--quick` takes a tenth of everything; `--minutes N` of sustained load (10);
+`--items N` in the ledger that is there already (1,000,000; ten times that takes a quarter of an hour and 20 GB).
+Only a whole run is stored, and compared with the one stored before.
 """
 
 from __future__ import annotations
@@ -17,7 +18,21 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import backlog, dbos_flow, engine, hour_to_cash, memory, one_entry, place, report, scale, slots, sustained
+from bench import (
+    backlog,
+    dbos_flow,
+    engine,
+    hour_to_cash,
+    ledger,
+    memory,
+    one_entry,
+    pages,
+    place,
+    report,
+    scale,
+    slots,
+    sustained,
+)
 
 
 def main() -> None:
@@ -25,12 +40,13 @@ def main() -> None:
     arguments.add_argument("--only", action="append", default=[])
     arguments.add_argument("--quick", action="store_true")
     arguments.add_argument("--minutes", type=float)
+    arguments.add_argument("--items", type=int, default=1_000_000)
     chosen = arguments.parse_args()
     console = Console(stderr=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
     with place.server() as server:
         found: dict[str, Any] = {"machine": report.machine(server)}
-        measured = parts(server, 0.1 if chosen.quick else 1.0, chosen.minutes)
+        measured = parts(server, 0.1 if chosen.quick else 1.0, chosen.minutes, chosen.items)
         if unknown := set(chosen.only) - set(measured):
             arguments.error(f"no such part: {', '.join(unknown)}; there are {', '.join(measured)}")
         for name, measure in measured.items():
@@ -48,7 +64,7 @@ def main() -> None:
         report.store(found)
 
 
-def parts(server: str, size: float, minutes: float | None) -> dict[str, Callable[[], Any]]:
+def parts(server: str, size: float, minutes: float | None, items: int) -> dict[str, Callable[[], Any]]:
     """What is measured, in order: ours beside its references, one after the other."""
     flows = int(20_000 * size)
 
@@ -74,6 +90,7 @@ def parts(server: str, size: float, minutes: float | None) -> dict[str, Callable
         "sustained": lambda: sustained.run(fresh, minutes=10 * size if minutes is None else minutes),
         "hour to cash": lambda: hour_to_cash.run(fresh, levels=[int(each * size) for each in hour_to_cash.LEVELS]),
         "one entry alone": lambda: one_entry.run(fresh("entry"), entries=max(20, int(one_entry.ENTRIES * size))),
+        "beside a full ledger": lambda: full_ledger(fresh("ledger"), int(items * size), size),
         "accord --help": help_seconds,
     }
 
@@ -92,6 +109,13 @@ def intake() -> dict[str, Any]:
     from bench.intake import run
 
     return run()
+
+
+def full_ledger(url: str, items: int, size: float) -> dict[str, Any]:
+    """Pages of finance, and what new entries cost, where so many items are there already."""
+    ledger.fill(url, items)
+    asked = pages.run(url, asked=max(20, int(pages.ASKED * size)))
+    return {"items": items, **asked, "new entries": hour_to_cash.beside(url, entries=int(200_000 * size))}
 
 
 def help_seconds() -> dict[str, Any]:

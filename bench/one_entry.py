@@ -75,7 +75,7 @@ async def _push(url: str, server: str, key: str, entries: int) -> list[float]:
         aiohttp.ClientSession(server, headers=headers) as client,
         await psycopg.AsyncConnection.connect(url, autocommit=True) as db,
     ):
-        await _until_up(client)
+        await until_up(client)
         for number in range(-5, entries):  # the first few are for caches and plans
             await asyncio.sleep(chance.uniform(0.0, 0.3))
             told = {
@@ -101,7 +101,7 @@ async def _until_there(db: Any, entry: str) -> None:
         await asyncio.sleep(0.002)
 
 
-async def _until_up(client: aiohttp.ClientSession, seconds: float = 60.0) -> None:
+async def until_up(client: aiohttp.ClientSession, seconds: float = 60.0) -> None:
     ended = time.perf_counter() + seconds
     while True:
         try:

@@ -59,6 +59,10 @@ RATIOS = (
     Ratio("p99 under sustained load, last to first minutes", ("sustained", "p99_last_to_first"), less=True),
     Ratio("slot time used", ("NetSuite's five slots", "slot_time_used")),
     Ratio("p95 wait of a posting, in calls", ("NetSuite's five slots", "wait_p95_calls"), less=True),
+    Ratio("hour to cash, in times of bare SQL that sums", ("hour to cash", "times_bare_sql"), less=True),
+    Ratio("the same in processor time", ("hour to cash", "cost_times_bare_sql"), less=True),
+    Ratio("hour to cash, in times of bare SQL that keeps", ("hour to cash", "times_bare_sql_that_keeps"), less=True),
+    Ratio("cost of an entry, of the last level to the first", ("hour to cash", "cost_last_to_first"), less=True),
 )
 
 

@@ -53,7 +53,7 @@ COPY work_entry (id, revision, kind, source, source_key, status, worked_on, quan
 """
 QUEUE = """
 INSERT INTO work_to_rate (entry_id, revision, engagement, legal_entity, worked_on)
-SELECT id, revision, engagement, legal_entity, worked_on FROM work_entry
+SELECT id, revision, engagement, legal_entity, worked_on FROM work_entry WHERE engagement LIKE 'DEA-BENCH%'
 """
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, NamedTuple, Self
 
 from psycopg.types.json import Jsonb
@@ -344,6 +345,9 @@ def _place(
 async def _write(db: Connection, work: _Batch) -> None:
     if not work.items:
         return
+    # In the order of the indexes on their ids, which are no sequence.
+    work.items.sort(key=itemgetter(0))
+    work.parts.sort(key=itemgetter(0))
     async with db.cursor() as cursor:
         async with cursor.copy(ITEMS) as copy:
             for row in work.items:
