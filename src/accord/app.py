@@ -487,7 +487,7 @@ class WorkerProcess:
         async with connection:
             while not self._stopping.is_set():
                 self._shares.clear()
-                async with connection.transaction():
+                async with connection.pipeline(), connection.transaction():
                     grew = await tick_all(connection, shares)
                 if grew and self.worker is not None:
                     self.worker.wake()

@@ -39,7 +39,8 @@ UPDATE poll SET owner = NULL, last_at = clock_timestamp(), failures = %(failures
 WHERE connection = %(connection)s AND kind = %(kind)s AND owner = %(worker)s
 """
 ENTER_POLLS = """
-INSERT INTO poll (connection, kind, every_seconds) VALUES (%(connection)s, %(kind)s, %(every)s)
+INSERT INTO poll (connection, kind, every_seconds)
+SELECT * FROM unnest(%(connections)s::text[], %(kinds)s::text[], %(every)s::float[])
 ON CONFLICT (connection, kind) DO UPDATE SET every_seconds = excluded.every_seconds,
     next_at = least(poll.next_at, clock_timestamp() + make_interval(secs => excluded.every_seconds))
 WHERE poll.every_seconds <> excluded.every_seconds
@@ -88,7 +89,7 @@ class Polling:
 
     async def once(self) -> bool:
         """Poll one thing that is due; False when nothing was."""
-        async with self._pool.connection() as db, db.transaction():
+        async with self._pool.connection() as db:
             cursor = await db.execute(TAKE_POLL, {"worker": self._worker})
             row = await cursor.fetchone()
         if row is None:
@@ -109,7 +110,7 @@ class Polling:
             failures, error = due.failures + 1, f"{type(failed).__name__}: {failed}"
             log.warning("poll failed", connection=due.connection, kind=due.kind, error=error)
         about = {"connection": due.connection, "kind": due.kind, "worker": self._worker}
-        async with self._pool.connection() as db, db.transaction():
+        async with self._pool.connection() as db:
             await db.execute(GIVE_BACK, {**about, "failures": failures, "error": error})
         return True
 
@@ -138,5 +139,10 @@ class Polling:
 
 async def enter_polls(db: Connection, switchboard: Switchboard, every_seconds: float | None = None) -> None:
     """Make sure that everything that can be polled is, as often as is set now; inside the caller's transaction."""
-    for connection, kind, seconds in switchboard.pollable():
-        await db.execute(ENTER_POLLS, {"connection": connection, "kind": kind, "every": every_seconds or seconds})
+    polls = list(switchboard.pollable())
+    about = {
+        "connections": [connection for connection, _, _ in polls],
+        "kinds": [kind for _, kind, _ in polls],
+        "every": [every_seconds or seconds for _, _, seconds in polls],
+    }
+    await db.execute(ENTER_POLLS, about)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from accord.engine.intents import as_json
 from accord.engine.meter import Meter
 from accord.engine.outcomes import Outcome, Transient
 from accord.engine.shares import Claim, fair_share
@@ -35,30 +36,35 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 UNLIMITED_PARALLEL = 32
 RATED_PARALLEL = 16
 
-ENTER = "INSERT INTO budget (connection) VALUES (%(connection)s) ON CONFLICT DO NOTHING"
+ENTER = "INSERT INTO budget (connection) SELECT unnest(%(connections)s::text[]) ON CONFLICT DO NOTHING"
 HOLD = """
-SELECT adapted, extract(epoch FROM closed_until - clock_timestamp())::float, used_today, day = current_date,
-    EXISTS (SELECT FROM connection c WHERE c.name = budget.connection AND c.state = 'broken'),
+SELECT connection, adapted, extract(epoch FROM closed_until - clock_timestamp())::float, used_today,
+    day = current_date, EXISTS (SELECT FROM connection c WHERE c.name = budget.connection AND c.state = 'broken'),
     extract(epoch FROM clock_timestamp())::bigint
-FROM budget WHERE connection = %(connection)s FOR UPDATE
+FROM budget WHERE connection = ANY(%(connections)s) ORDER BY connection FOR UPDATE
 """
 OTHERS = """
-SELECT s.worker_id, s.slots, s.wanted, s.urgent FROM budget_share s JOIN worker_heartbeat h ON h.worker_id = s.worker_id
-WHERE s.connection = %(connection)s AND s.worker_id <> %(worker)s
+SELECT s.connection, s.worker_id, s.slots, s.wanted, s.urgent
+FROM budget_share s JOIN worker_heartbeat h ON h.worker_id = s.worker_id
+WHERE s.connection = ANY(%(connections)s) AND s.worker_id <> %(worker)s
   AND h.at > clock_timestamp() - make_interval(secs => %(lease)s)
 """
 SHARE = """
 INSERT INTO budget_share (connection, worker_id, slots, wanted, urgent, pace, begun)
-VALUES (%(connection)s, %(worker)s, %(slots)s, %(wanted)s, %(urgent)s, %(pace)s, %(begun)s)
+SELECT x.connection, %(worker)s, x.slots, x.wanted, x.urgent, x.pace, x.begun
+FROM json_to_recordset(%(rows)s::json) AS x (connection text, slots integer, wanted integer, urgent integer,
+    pace double precision, begun double precision)
 ON CONFLICT (connection, worker_id) DO UPDATE SET slots = excluded.slots, wanted = excluded.wanted,
     urgent = excluded.urgent, pace = excluded.pace, begun = excluded.begun, at = now()
 """
 KEEP = """
-UPDATE budget SET adapted = %(adapted)s, closed_until = CASE WHEN %(closed)s::float > 0
-    THEN greatest(closed_until, clock_timestamp() + make_interval(secs => %(closed)s)) ELSE closed_until END,
-    used_today = CASE WHEN day = current_date THEN used_today ELSE 0 END + %(used)s, day = current_date,
-    concurrency = %(concurrency)s, per_second = %(per_second)s, per_day = %(per_day)s
-WHERE connection = %(connection)s
+UPDATE budget b SET adapted = x.adapted, closed_until = CASE WHEN x.closed > 0
+    THEN greatest(b.closed_until, clock_timestamp() + make_interval(secs => x.closed)) ELSE b.closed_until END,
+    used_today = CASE WHEN b.day = current_date THEN b.used_today ELSE 0 END + x.used, day = current_date,
+    concurrency = x.concurrency, per_second = x.per_second, per_day = x.per_day
+FROM json_to_recordset(%(rows)s::json) AS x (connection text, adapted double precision, closed double precision,
+    used integer, concurrency integer, per_second double precision, per_day integer)
+WHERE b.connection = x.connection
 """
 SHOW_BREAKER = """
 UPDATE connection SET state = %(state)s, state_reason = %(reason)s,
@@ -115,6 +121,27 @@ class Pacer:
         return start
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A connection's budget row while this worker holds its lock; `closed` is in seconds from now."""
+
+    adapted: float
+    closed: float | None
+    used_today: int
+    same_day: bool
+    shown_broken: bool
+    second: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What one budget writes at a tick; whether its share grew, and whether the others should look at once."""
+
+    row: dict[str, Any]
+    grew: bool
+    tell: bool
+
+
 class Budget:
     """One worker's share of one connection."""
 
@@ -123,7 +150,7 @@ class Budget:
     ) -> None:
         self.connection = connection
         self._rates = rates
-        self._worker = worker_id
+        self.worker_id = worker_id
         self._monotonic = monotonic
         self._slots = 0 if rates.concurrency is not None else UNLIMITED_PARALLEL
         self._held = 0  # as the others read it
@@ -187,39 +214,29 @@ class Budget:
 
     async def tick(self, db: Connection, lease_seconds: float = 1.5) -> bool:
         """Exchange demand and share with the other workers; inside the caller's transaction. Whether the share grew."""
-        about = {"connection": self.connection, "worker": self._worker}
-        await db.execute(ENTER, about, prepare=True)
-        row = await (await db.execute(HOLD, about, prepare=True)).fetchone()
-        if row is None:
-            return False
-        adapted, closed, used_today, same_day, shown_broken, second = row
-        cursor = await db.execute(OTHERS, {**about, "lease": lease_seconds}, prepare=True)
-        others = {worker: Claim(*rest) for worker, *rest in await cursor.fetchall()}
+        return await tick_all(db, [self], lease_seconds)
+
+    def exchange(self, held: Held, others: dict[int, Claim]) -> Exchanged:
+        """Take the share that is fair now, of the limits as `held` under lock; what the others are to read of it."""
         before, wanted, urgent = self._slots, *self._wants()
-        adapted = self._adapt(adapted)
-        tell = self._share_slots(adapted, others, second)
+        adapted = self._adapt(held.adapted)
+        tell = self._share_slots(adapted, others, held.second)
         self._share_rate(wanted, [claim.wanted for claim in others.values()])
-        if closed is not None and closed > 0:
-            self._closed_until = max(self._closed_until, self._monotonic() + closed)
-        spent = (used_today if same_day else 0) + self._used
+        if held.closed is not None and held.closed > 0:
+            self._closed_until = max(self._closed_until, self._monotonic() + held.closed)
+        spent = (held.used_today if held.same_day else 0) + self._used
         self._spent = self._rates.per_day is not None and spent >= self._rates.per_day
-        shared = {"slots": self._held, "wanted": wanted, "urgent": urgent, **self._pace()}
-        await db.execute(SHARE, {**about, **shared}, prepare=True)
-        kept = {"adapted": adapted, "closed": self._told_to_wait, "used": self._used}
         limits = {name: getattr(self._rates, name) for name in ("concurrency", "per_second", "per_day")}
-        await db.execute(KEEP, {**about, **kept, **limits}, prepare=True)
-        await self._show_breaker(db, shown_broken=shown_broken)
-        if tell:
-            await db.execute(TELL, {"channel": CHANNEL}, prepare=True)
+        about = {"connection": self.connection, "slots": self._held, "wanted": wanted, "urgent": urgent}
+        kept = {"adapted": adapted, "closed": self._told_to_wait, "used": self._used}
         self._told_to_wait, self._used = 0.0, 0
-        self._let_next()
-        return self._slots > before
+        return Exchanged({**about, **self._pace(), **kept, **limits}, grew=self._slots > before, tell=tell)
 
     def _pace(self) -> dict[str, float | None]:
         pace = self.meter.read()
         return {"pace": None, "begun": 0.0} if pace is None else {"pace": pace.per_second, "begun": pace.begun}
 
-    async def _show_breaker(self, db: Connection, *, shown_broken: bool) -> None:
+    async def show_breaker(self, db: Connection, *, shown_broken: bool) -> None:
         """Show what the breaker does. Whoever reaches the vendor takes back what another worker has shown: that one may
         be dead."""
         changed = self._breaker.take_change()
@@ -236,11 +253,11 @@ class Budget:
         moment = self._monotonic()
         if self._adapted_down:
             self._adapted_down, self._recovered_at = False, moment
-            return max(LEAST, float(adapted) * SHRINK)
+            return max(LEAST, adapted * SHRINK)
         if moment - self._recovered_at > RECOVER_SECONDS:
             self._recovered_at = moment
-            return min(1.0, float(adapted) + RECOVER)
-        return float(adapted)
+            return min(1.0, adapted + RECOVER)
+        return adapted
 
     def _wants(self) -> tuple[int, int]:
         """How many slots this worker could use now, and how many of them for more than bulk."""
@@ -255,8 +272,8 @@ class Budget:
             return False
         limit = max(1, int(self._rates.concurrency * adapted))
         wants, told, held = self._wants(), self._told, self._held
-        claims = {**others, self._worker: Claim(held, *wants)}
-        self._slots = fair_share(limit, self._worker, claims, turn=second)
+        claims = {**others, self.worker_id: Claim(held, *wants)}
+        self._slots = fair_share(limit, self.worker_id, claims, turn=second)
         self._held, self._told = max(self._slots, len(self._in_use)), wants
         gave_back = self._held < held and any(claim.wanted > claim.held for claim in others.values())
         wants_more = wants[0] > self._slots and (wants[0] > told[0] or wants[1] > told[1])
@@ -309,11 +326,11 @@ class Budget:
 
     def _give_back(self, priority: int) -> None:
         self._in_use.remove(priority)
-        self._let_next()
+        self.let_next()
         if len(self._in_use) < self._held and self._slots < self._held:
             self.stir()
 
-    def _let_next(self) -> None:
+    def let_next(self) -> None:
         while self._waiting and len(self._in_use) < self._slots:
             priority, _, place = self._waiting.pop(0)
             if not place.done():
@@ -363,6 +380,36 @@ class Breaker:
         return broken
 
 
-async def tick_all(db: Connection, budgets: list[Any]) -> bool:
-    """Tick every budget of this worker, in the order of names, inside the caller's transaction. Whether one grew."""
-    return any([await budget.tick(db) for budget in sorted(budgets, key=lambda each: each.connection)])
+async def tick_all(db: Connection, budgets: list[Any], lease_seconds: float = 1.5) -> bool:
+    """Tick every budget of this worker, locked in the order of names, inside the caller's transaction; two round trips
+    in a pipeline, however many there are. Whether one grew."""
+    by_name: dict[str, Budget] = {each.connection: each for each in budgets}
+    if not by_name:
+        return False
+    about = {"connections": sorted(by_name), "worker": budgets[0].worker_id, "lease": lease_seconds}
+    held, others = await _hold(db, about)
+    if len(held) < len(by_name):
+        await db.execute(ENTER, about, prepare=True)
+        held, others = await _hold(db, about)
+    done = {name: by_name[name].exchange(row, others.get(name, {})) for name, row in held.items()}
+    rows = as_json([each.row for each in done.values()])
+    await db.execute(SHARE, {**about, "rows": rows}, prepare=True)
+    await db.execute(KEEP, {"rows": rows}, prepare=True)
+    for name, row in held.items():
+        await by_name[name].show_breaker(db, shown_broken=row.shown_broken)
+    if any(each.tell for each in done.values()):
+        await db.execute(TELL, {"channel": CHANNEL}, prepare=True)
+    for name in done:
+        by_name[name].let_next()
+    return any(each.grew for each in done.values())
+
+
+async def _hold(db: Connection, about: dict[str, Any]) -> tuple[dict[str, Held], dict[str, dict[int, Claim]]]:
+    """The budget rows under lock, and what the other workers claim of each, read when they were locked."""
+    locked = await db.execute(HOLD, about, prepare=True)
+    claimed = await db.execute(OTHERS, about, prepare=True)
+    held = {name: Held(float(adapted), *rest) for name, adapted, *rest in await locked.fetchall()}
+    others: dict[str, dict[int, Claim]] = {}
+    for name, worker, *claim in await claimed.fetchall():
+        others.setdefault(name, {})[worker] = Claim(*claim)
+    return held, others

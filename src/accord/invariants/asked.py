@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,6 +60,15 @@ def question(invariants: Iterable[Invariant]) -> str:
 
 
 ALWAYS = question(each for each in INVARIANTS if each.when == "always")
+READING = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
+READ_BY = {each.name: frozenset(READING.findall(each.query)) for each in INVARIANTS}
+
+
+def about(tables: AbstractSet[str]) -> tuple[Invariant, ...]:
+    """The promises that must always hold and read one of these tables; of the others nothing has changed."""
+    return tuple(each for each in INVARIANTS if each.when == "always" and not READ_BY[each.name].isdisjoint(tables))
+
+
 SETTLED = question(each for each in INVARIANTS if each.when == "settled")
 
 

@@ -31,6 +31,7 @@ from accord.model.identity import canonical_id
 from accord.model.project import Project, Task
 from accord.processes.known import known
 from accord.rules.activation import Plan, check
+from accord.rules.customer_needs import Need, with_needs
 from accord.rules.firm import Firm
 
 ACCOUNT_PATIENCE = timedelta(minutes=10)
@@ -61,6 +62,8 @@ async def quote_to_project(won: Fact) -> dict[str, object]:
     plan = checked.plan
     if plan is None:
         return {"activated": False}
+    needs = await ReadRelated("customer_needs", plan.customer.id, Need)
+    plan = replace(plan, customer=with_needs(plan.customer, needs, firm))
     await _provision_customer(plan)
     await together_all([_project(each) for each in plan.projects])
     if plan.phases:

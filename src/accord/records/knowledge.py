@@ -36,6 +36,25 @@ READ_CUSTOMER_INVOICES = """
 SELECT body ->> 'customer_id', body FROM record
 WHERE kind = 'invoice' AND body ->> 'customer_id' = ANY(%(ids)s) AND NOT deleted ORDER BY id
 """
+# The legal entities that deliver a customer's won deals (a part's own, that of its phase, or the deal's), and the terms
+# of its newest signed deal.
+READ_NEEDS = """
+WITH deal AS (
+    SELECT body, body ->> 'customer_id' AS customer_id, body ->> 'legal_entity' AS lead,
+           first_value(body #>> '{contract,billing_terms}') OVER (PARTITION BY body ->> 'customer_id'
+               ORDER BY body #>> '{contract,signed_on}' IS NULL, body ->> 'closes_on' DESC NULLS LAST, id DESC) AS terms
+    FROM record
+    WHERE kind = 'deal' AND body ->> 'customer_id' = ANY(%(ids)s) AND body ->> 'is_won' = 'true' AND NOT deleted
+), part AS (
+    SELECT d.customer_id, d.lead, d.terms, coalesce(p.body ->> 'legal_entity', (
+               SELECT phase ->> 'legal_entity' FROM jsonb_array_elements(d.body -> 'phases') AS phase
+               WHERE phase ->> 'id' = p.body ->> 'phase_id'), d.lead) AS code
+    FROM deal d LEFT JOIN LATERAL jsonb_array_elements(coalesce(d.body -> 'phases', '[]')
+        || coalesce(d.body -> 'milestones', '[]') || coalesce(d.body -> 'services', '[]')) AS p (body) ON true
+)
+SELECT customer_id, jsonb_build_object('legal_entity', code, 'leads', bool_or(code = lead), 'billing_terms', min(terms))
+FROM part WHERE code IS NOT NULL GROUP BY customer_id, code ORDER BY customer_id, code
+"""
 READ_POLICIES = """
 SELECT DISTINCT ON (name) name, version, body FROM policy
 WHERE name = ANY(%(names)s) AND valid_from <= current_date ORDER BY name, valid_from DESC, version DESC
@@ -53,7 +72,8 @@ JOIN record r ON r.kind = x.kind AND r.id = x.id ORDER BY r.kind, r.id FOR UPDAT
 # Kinds under which a story asks for what belongs to a customer rather than to an engagement.
 TWINS = "customer_twins"
 CUSTOMER_INVOICES = "customer_invoices"
-BY_CUSTOMER = {TWINS: READ_TWINS, CUSTOMER_INVOICES: READ_CUSTOMER_INVOICES}
+NEEDS = "customer_needs"
+BY_CUSTOMER = {TWINS: READ_TWINS, CUSTOMER_INVOICES: READ_CUSTOMER_INVOICES, NEEDS: READ_NEEDS}
 OURSELVES = "accord"
 
 

@@ -76,7 +76,7 @@ class Database:
             db.execute(f"ALTER DATABASE {db.info.dbname} SET search_path = {SEARCH_PATH}")
         self.monitor = psycopg.connect(self.url, autocommit=True, prepare_threshold=0)
         self.monitor.execute("SET plan_cache_mode = force_generic_plan")
-        self._empty = self._emptying()
+        self._full, self._again = self._emptying()
         self._heard: list[str] = []
         self.monitor.add_notify_handler(lambda notice: self._heard.append(notice.channel))
         for channel in CHANNELS:
@@ -84,24 +84,28 @@ class Database:
         self._backends: list[Backend] = []
         self._free: list[Backend] = []
 
-    def _emptying(self) -> list[str]:
-        """The statements that make it freshly migrated again; what the migrations entered is kept aside for that."""
+    def _emptying(self) -> tuple[str, list[str]]:
+        """Which tables hold something, and the statements that enter again what the migrations entered."""
         tables = self.monitor.execute(TABLES).fetchall()
         kept = []
         for name, table in tables:
             if self.monitor.execute(f"SELECT EXISTS (SELECT FROM {table})").fetchone() == (True,):
                 self.monitor.execute(f'CREATE TABLE pristine."{name}" AS TABLE {table}')
                 kept.append(f'INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE pristine."{name}"')
-        return [f"TRUNCATE {', '.join(table for _, table in tables)} RESTART IDENTITY", *kept, RESTART]
+        return "\nUNION ALL\n".join(
+            f"SELECT '{table}' WHERE EXISTS (SELECT FROM ONLY {table})" for _, table in tables
+        ), kept
 
     def empty(self) -> None:
         """Back to a freshly migrated database; every session is anybody's again."""
         self._free = sorted((each for each in self._backends if each.usable), key=lambda each: -each.number)
         self._backends = list(self._free)
+        full = ", ".join(row[0] for row in self.monitor.execute(self._full))
         with self.monitor.transaction():
             self.monitor.execute("SET LOCAL session_replication_role = replica")
-            for statement in self._empty:
-                self.monitor.execute(statement, prepare=False)
+            self.monitor.execute(f"TRUNCATE {full} CASCADE", prepare=False)
+            for statement in (*self._again, RESTART):
+                self.monitor.execute(statement)
         self.take_heard()
 
     def show_time(self, microseconds: int) -> None:

@@ -5,7 +5,7 @@ They act at the vendors, never in the platform: sales in the CRM, delivery in th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -78,6 +78,11 @@ class Firm:
         random = self._random
         if self._accounts and random.random() < 0.4:
             return random.choice(self._accounts)
+        return self.customer()
+
+    def customer(self) -> str:
+        """A new customer's account."""
+        random = self._random
         number = len(self._accounts)
         digits = f"{24000000 + number * 7919 + random.randrange(5000):08d}"
         fields: dict[str, Any] = {"Name": f"Customer {number} of the firm", "CurrencyIsoCode": "EUR"}
@@ -91,9 +96,18 @@ class Firm:
 
     def sell(self) -> str:
         """Sales enters a deal and closes it; one in four is incomplete."""
-        random, today = self._random, self._today()
+        random = self._random
         account = self._customer()
         incomplete = random.random() < 0.25
+        lead = random.choice(ENTITIES)[0]
+        self.sold(account, random.sample(ENTITIES, random.randint(1, 2)), lead, incomplete=incomplete)
+        return "sold"
+
+    def sold(
+        self, account: str, entities: Sequence[tuple[str, str, int]], lead: str, *, incomplete: bool = False
+    ) -> Sold:
+        """A deal with this account is closed, with a phase for each of the entities."""
+        random, today = self._random, self._today()
         contract = self._create(
             "Contract",
             AccountId=account,
@@ -105,7 +119,6 @@ class Firm:
         if not incomplete:
             self._vendors.act("salesforce", "approve_contract", contract=contract)
             self._vendors.act("salesforce", "sign", contract=contract, on=today.isoformat())
-        lead = random.choice(ENTITIES)[0]
         opportunity = self._create(
             "Opportunity",
             Name=f"Engagement {len(self.deals)}",
@@ -120,7 +133,7 @@ class Firm:
             **({} if incomplete and random.random() < 0.5 else {"Delivery_Region__c": random.choice(REGIONS)}),
         )
         sold = Sold(account, contract, opportunity, incomplete=incomplete)
-        for sequence, (entity, currency, minor) in enumerate(random.sample(ENTITIES, random.randint(1, 2)), start=1):
+        for sequence, (entity, currency, minor) in enumerate(entities, start=1):
             self._phase(sold, sequence, entity, currency, minor)
         if random.random() < 0.3:
             self._create(
@@ -136,7 +149,7 @@ class Firm:
         self._update(opportunity, StageName="Closed Won")
         self.deals.append(sold)
         self._history.note("world: sold", sold.engagement, "incomplete" if incomplete else "")
-        return "sold"
+        return sold
 
     def _phase(self, sold: Sold, sequence: int, entity: str, currency: str, minor: int) -> None:
         random, today = self._random, self._today()

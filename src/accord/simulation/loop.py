@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import heapq
 import logging
 import selectors
 import sys
@@ -34,6 +35,18 @@ class Incarnation:
 INCARNATION: ContextVar[Incarnation | None] = ContextVar("incarnation", default=None)
 
 
+class Look(float):
+    """How long a loop waits before it looks for work without having been told of any, in seconds. A loop's timer made
+    of it is marked: when there can be nothing to find, the clock need not stop there."""
+
+    def __radd__(self, moment: float) -> LookAt:
+        return LookAt(moment + float(self))
+
+
+class LookAt(float):
+    """The moment of such a look."""
+
+
 class Standstill(Exception):
     """Nothing is ready and no timer is set: the simulated system can never go on."""
 
@@ -52,12 +65,15 @@ class _Patience(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """`on_idle(next_timer_in)` is asked whenever nothing is ready: True when it has made something ready."""
+    """`on_idle(next_timer_in)` is asked whenever nothing is ready: True when it has made something ready. Then
+    `jump(next_happening)` may say to which moment the clock goes past timers at which somebody would only look."""
 
     def __init__(self) -> None:
         self._moment = 0.0
+        self._happening: list[tuple[float, asyncio.TimerHandle]] = []
         super().__init__(_Patience(self._nothing_ready))
         self.on_idle: Callable[[float | None], bool] = lambda _: False
+        self.jump: Callable[[float | None], float | None] = lambda _: None
         self.steps = 0
         self.set_task_factory(_remember)
 
@@ -76,6 +92,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         handle = super().call_at(when, callback, *args, context=context)
         _unless_dead(handle)
+        if not isinstance(when, LookAt):
+            heapq.heappush(self._happening, (when, handle))
         return handle
 
     def kill(self, incarnation: Incarnation) -> None:
@@ -90,7 +108,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             return
         if timeout is None:
             raise Standstill("nothing is ready and no timer is set")
-        self._moment += timeout
+        self._moment = max(self._moment + timeout, self.jump(self._next_happening()) or 0.0)
+
+    def _next_happening(self) -> float | None:
+        """The next timer at which something happens, and nobody only looks."""
+        while self._happening and self._happening[0][1].cancelled():
+            heapq.heappop(self._happening)
+        while self._happening and self._happening[0][0] <= self._moment:
+            heapq.heappop(self._happening)
+        return self._happening[0][0] if self._happening else None
 
 
 def _unless_dead(handle: Any) -> None:
@@ -125,6 +151,7 @@ def bury(loop: asyncio.AbstractEventLoop, lives: list[Incarnation], cut: Callabl
                 each.remains.clear()
             loop.close()
             gc.collect()
+            gc.freeze()  # what outlives a run are modules and plans; the next need not look through them
     finally:
         sys.unraisablehook = hook
         logging.root.manager.disable = level

@@ -25,17 +25,17 @@ from accord.engine.lease import Lease
 from accord.engine.story import Process
 from accord.engine.worker import Pace
 from accord.settings import Settings
-from accord.simulation.loop import INCARNATION, Incarnation, VirtualLoop
+from accord.simulation.loop import INCARNATION, Incarnation, Look, VirtualLoop
 from accord.simulation.sessions import Server, SimulatedPool
 from accord.simulation.vendors import Vendors
 
-BEAT_SECONDS = 0.5
+BEAT_SECONDS = Look(1)
 CADENCE = Cadence(
-    routing=3.0, rating=30.0, polls=3.0, pushes=3.0, take_over=1.5, budgets=3.0, housekeeping=6.0, sealing=30.0,
-    months=1e12, promises=1e12, unexplained=1e12,
+    routing=Look(5), rating=Look(30), binding=Look(30), polls=Look(5), pushes=Look(5), take_over=Look(3),
+    budgets=Look(5), housekeeping=Look(10), sealing=60.0, months=1e12, promises=1e12, unexplained=1e12,
 )  # fmt: skip
-PACE = Pace(claim=100, in_memory=200, poll_seconds=2.0, timers_seconds=2.0, collect_seconds=1e9)
-POLL_EVERY_SECONDS = 15.0
+PACE = Pace(claim=100, in_memory=200, poll_seconds=Look(3), timers_seconds=Look(3), collect_seconds=1e9)
+POLL_EVERY_SECONDS = 120.0  # and at every stop of the world
 VAULT = Vault([hashlib.sha256(b"simulation").digest()])
 
 
@@ -44,6 +44,7 @@ def lease_on(server: Server) -> type[Lease]:
 
     class VirtualLease(Lease):
         def _start(self) -> None:
+            server.leases.append((INCARNATION.get(), self))
             self._task = asyncio.get_running_loop().create_task(self._beats())
 
         async def _beats(self) -> None:
@@ -56,7 +57,12 @@ def lease_on(server: Server) -> type[Lease]:
                     if not self.beaten(started, cursor.rowcount):
                         return
 
+        def beat_through(self, seconds: float) -> None:
+            """It has beaten all the while."""
+            self._deadline += seconds
+
         def end(self) -> None:
+            server.leases = [each for each in server.leases if each[1] is not self]
             self._task.cancel()
 
     return VirtualLease

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from random import Random
 
 import psycopg
@@ -19,9 +20,11 @@ from accord.connectors.stripe import register_webhook
 from accord.db.pool import transaction
 from accord.demo.pushes import OUTBOUND_OBJECTS
 from accord.demo.setup import connect_sandbox
+from accord.engine.lease import LEASE_SECONDS
 from accord.engine.story import Process
 from accord.errors import AccordError
 from accord.invariants import Violation, check_always, check_settled
+from accord.invariants.asked import about, question
 from accord.processes import PROCESSES
 from accord.simulation.database import Database
 from accord.simulation.firm import Firm
@@ -36,34 +39,58 @@ from accord.workbench import cases
 
 EPOCH = datetime(2026, 1, 5, 9, tzinfo=UTC)
 STILL = """
-SELECT NOT EXISTS (SELECT FROM open_process o WHERE o.state IN (0, 1) AND NOT EXISTS (
+SELECT 'still', array_to_string(ARRAY[
+       NOT EXISTS (SELECT FROM open_process o WHERE o.state IN (0, 1) AND NOT EXISTS (
            SELECT FROM open_process b WHERE b.subject = o.subject AND b.process_id < o.process_id
                AND b.state NOT IN (0, 1))),
        NOT EXISTS (SELECT FROM inbox WHERE state = 0),
        NOT EXISTS (SELECT FROM waiting_effect w JOIN connection c ON c.name = w.connection AND c.state <> 'paused'),
        NOT EXISTS (SELECT FROM poll p JOIN connection c ON c.name = p.connection AND c.state <> 'paused'
-                   WHERE p.owner IS NOT NULL OR p.last_at IS NULL OR p.last_at < %(since)s),
+                   WHERE p.owner IS NOT NULL OR p.last_at IS NULL OR p.last_at < %(still_since)s),
        NOT EXISTS (SELECT FROM event e JOIN event_cursor c ON c.consumer = 'router'
                    WHERE (e.xid, e.seq) > (c.xid, c.seq))
+       ]::int[], ''), '', NULL::numeric
 """
 # Days in which nothing happens are left out; those who were alive before are alive after.
 SKIP_DAYS = (
     "UPDATE worker_heartbeat SET at = at + %(by)s",
     "UPDATE budget_share SET at = at + %(by)s",
 )
+LIVED_ON = "UPDATE worker_heartbeat SET at = at + %(by)s WHERE worker_id = ANY(%(living)s)"
+# In how many seconds somebody who looks can find something that nobody has written meanwhile.
+NEXT_DUE = """
+SELECT extract(epoch FROM least(
+    (SELECT min(wake_at) FROM open_process WHERE state = 2),
+    (SELECT min(not_before) FROM waiting_effect WHERE NOT due),
+    (SELECT min(next_at) FROM poll WHERE owner IS NULL),
+    (SELECT min(retry_at) FROM connection WHERE state = 'broken'),
+    (SELECT min(at) + make_interval(secs => %(lease)s) FROM worker_heartbeat WHERE worker_id <> ALL(%(living)s))
+) - clock_timestamp())::float
+"""
 POLL_NOW = "UPDATE poll SET next_at = clock_timestamp() WHERE owner IS NULL"
 OPEN_CASES = "SELECT id FROM business_case WHERE state = 'open' ORDER BY id"
 COUNTS = """
 SELECT (SELECT count(*) FROM effect WHERE state = 2), (SELECT count(*) FROM process WHERE end_state IS NOT NULL),
        (SELECT count(*) FROM business_case), (SELECT count(*) FROM event)
 """
+
+
+@lru_cache(maxsize=1000)
+def _moment(written: frozenset[str]) -> str:
+    """One question: the promises about these tables, and last whether all is still."""
+    return "\nUNION ALL\n".join(part for part in (question(about(written)), STILL) if part)
+
+
 DAY_SECONDS = 120.0
 REST_SECONDS = 1800.0
 LAST_ROUNDS = 6
 SHORTEST_IDLE = 0.05
-MOST_STATEMENTS = 400_000  # ten times what a firm of 20 deals and three months asks for
-LOOK_EVERY = 4  # moments without work between two looks at the promises, when nothing was said meanwhile
+MOST_STATEMENTS = 150_000  # ten times what a firm of 20 deals and three months asks for
 LOOK_BACK = timedelta(hours=1)
+# Once everybody has looked since the last write, the clock goes on to what is due next; what only a worker knows (that
+# it rests, that it tries a vendor again) it finds a little later than it would.
+ALL_HAVE_LOOKED = 5.5
+LONGEST_JUMP, SHORTEST_JUMP, OVERDUE = 30.0, 1.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +158,7 @@ class Run:
         self._interleaving = self._stream("interleaving")
         self._fates = self._stream("fates")
         self._quiet: asyncio.Future[bool] | None = None
-        self._idles = 0
+        self._stillness = ""
         self._since = EPOCH
         self._versions = itertools.count(2)
         self._mortal: dict[Incarnation, Part] = {}
@@ -187,6 +214,7 @@ class Run:
         context.run(INCARNATION.set, self._people.incarnation)
         await context.run(self.loop.create_task, self._set_up())
         self.loop.on_idle = self._idle
+        self.loop.jump = self._jump
         self.server.fate = self._fate
         self.platform.workers[1].skew = timedelta(seconds=self.plan.weather.clock_skew)
         self.platform.start()
@@ -351,20 +379,45 @@ class Run:
             raise Stopped
         if timeout is not None and timeout < SHORTEST_IDLE:
             return False
-        still = all(self.server.ask(STILL, {"since": self._since})[0])
-        heard = self.server.database.take_heard()
-        self._idles += 1
-        if heard or self._idles % LOOK_EVERY == 0:
-            self._must_hold(check_always(self.server.ask, self.clock.now() - LOOK_BACK))
+        heard = self._look()
         if heard and not (self.plan.weather.silent_notices and self._unheard()):
             self.platform.notices.tell(heard)
             return bool(self.platform.notices.listeners)
-        if not still or self.vendors.under_way or not self._everybody_is_up():
+        if "0" in self._stillness or self.vendors.under_way or not self._everybody_is_up():
             return False
         if self._quiet is None or self._quiet.done():
             return False
         self._quiet.set_result(True)
         return True
+
+    def _look(self) -> list[str]:
+        """Once something was written: whether all is still, whether the promises about it hold, and what was notified.
+        What nobody wrote since is as it was."""
+        written = self.server.take_written()
+        if not written:
+            return []
+        moments = {"since": self.clock.now() - LOOK_BACK, "still_since": self._since}
+        *broken, (_, self._stillness, *_) = self.server.ask(_moment(frozenset(written)), moments)
+        self._must_hold([Violation(*row) for row in broken])
+        return self.server.database.take_heard()
+
+    def _jump(self, happening: float | None) -> float | None:
+        """Where the clock may go, past the moments at which somebody would look and could not find anything."""
+        now = self.loop.time()
+        if self._since_epoch() - self.server.written_at < ALL_HAVE_LOOKED:
+            return None
+        if happening is not None and happening - now < SHORTEST_JUMP:
+            return None
+        living = self.server.living()
+        due = self.server.ask(NEXT_DUE, {"living": list(living), "lease": LEASE_SECONDS})[0][0]
+        by = min(LONGEST_JUMP, LONGEST_JUMP if due is None else due if due > 0 else OVERDUE)
+        by = by if happening is None else min(by, happening - now)
+        if by < SHORTEST_JUMP:
+            return None
+        self.server.tell(LIVED_ON, {"by": timedelta(seconds=by), "living": list(living)})
+        for lease in living.values():
+            lease.beat_through(by)
+        return now + by
 
     def _unheard(self) -> bool:
         return not self.network.calm and self._chance.random() < self.plan.weather.silent_notices
@@ -374,8 +427,8 @@ class Run:
 
     def _why_not_still(self) -> str:
         words = ("stories are at work", "pushes are not translated", "effects wait", "polls are due", "facts wait")
-        row = self.server.ask(STILL, {"since": self._since})[0]
-        return ", ".join(word for word, holds in zip(words, row, strict=True) if not holds) or "pushes are under way"
+        row = self.server.ask(STILL, {"still_since": self._since})[0][1]
+        return ", ".join(word for word, holds in zip(words, row, strict=True) if holds == "0") or "pushes are under way"
 
     # Life and death --------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
 """How simulated processes speak with PostgreSQL.
 
 Each statement is performed to its end before anything else runs, with one scheduling point before it: there another
-part may go first, or the process may die. A statement that waits for a row another simulated process has locked lets
-the others go on; it is performed to its end as soon as the lock is let go. Whether it waits is PostgreSQL's word, so
-the order is the same every time.
+part may go first, or the process may die. What a pipeline sends together, up to the next answer that is read, is one
+such step: nothing of it reaches PostgreSQL before. A statement that waits for a row another simulated process has
+locked lets the others go on; it is performed to its end as soon as the lock is let go. Whether it waits is
+PostgreSQL's word, so the order is the same every time.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import asyncio
 import contextlib
 import select
 from collections.abc import AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
-from psycopg import AsyncConnection, generators, pq, waiting
+from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline, AsyncTransaction, generators, pq, waiting
 from psycopg._preparing import PrepareManager
 from psycopg.conninfo import make_conninfo
 
 from accord.simulation.loop import INCARNATION, Incarnation
+from accord.simulation.writes import Writes, writes_of
 
 if TYPE_CHECKING:
     from accord.simulation.database import Database
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 PATIENCE_MS = 3
 READABLE, WRITABLE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
 MOST_PLANS = 1000
+IDLE, ACTIVE = pq.TransactionStatus.IDLE, pq.TransactionStatus.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,11 @@ class Server:
         self._time_of = time_of
         self._epoch = epoch
         self._blocked: list[Waiting] = []
+        self._shown = -1.0
         self.statements = 0
+        self.written: set[str] = set()  # the tables that were written, by what has been committed
+        self.written_at = 0.0  # when, the last time
+        self.leases: list[tuple[Incarnation | None, Any]] = []
         self.fate: Callable[[Incarnation], Fate] = lambda _: STEADY
 
     def ask(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
@@ -139,10 +147,31 @@ class Server:
     def tell(self, statement: str, parameters: Any = None) -> None:
         """Change something from outside of what is simulated."""
         self.set_clock()
+        self.wrote(writes_of(statement).tables)
         self.database.monitor.execute(statement, parameters)
 
+    def wrote(self, tables: AbstractSet[str]) -> None:
+        self.written |= tables
+        self.written_at = self._time_of()
+
+    def living(self) -> dict[int, Any]:
+        """The leases of the workers that live, by worker."""
+        return {
+            lease.worker_id: lease
+            for owner, lease in self.leases
+            if owner is not None and not owner.dead and not lease.is_lost
+        }
+
+    def take_written(self) -> set[str]:
+        """The tables that were written since last asked."""
+        written, self.written = self.written, set()
+        return written
+
     def set_clock(self) -> None:
-        self.database.show_time(round((self._epoch + self._time_of()) * 1e6))
+        moment = self._time_of()
+        if moment != self._shown:
+            self._shown = moment
+            self.database.show_time(round((self._epoch + moment) * 1e6))
 
     def perform(self, gen: Any, backend: Backend) -> Waiting:
         """Begin a statement and follow it as far as it goes."""
@@ -185,6 +214,62 @@ class Server:
         return SimulatedSession(self, owner, self.database.backend())
 
 
+class SimulatedCursor(AsyncCursor[Any]):
+    """psycopg's own cursor. In a pipeline its statement only gets in line: it goes out with the next answer that is
+    read."""
+
+    _writes: Writes | None = None
+
+    async def execute(self, query: Any, params: Any = None, *, prepare: Any = None, binary: Any = None) -> Any:
+        self._writes = writes_of(query if isinstance(query, str) else str(query))
+        if self._conn._pipeline is None:  # noqa: SLF001  (what psycopg's own cursor asks)
+            return await super().execute(query, params, prepare=prepare, binary=binary)
+        at_once(self._execute_gen(query, params, prepare=prepare, binary=binary))
+        return self
+
+    def copy(self, statement: Any, *arguments: Any, **more: Any) -> Any:
+        session: Any = self._conn
+        session.uncommitted |= writes_of(str(statement)).tables
+        return super().copy(statement, *arguments, **more)
+
+    def _set_results(self, results: Any) -> None:
+        super()._set_results(results)
+        writes = self._writes
+        if writes is not None and writes.tables and (self.rowcount or not writes.counted):
+            session: Any = self._conn
+            session.uncommitted |= writes.tables
+
+
+class SimulatedPipeline(AsyncPipeline):
+    """psycopg's own pipeline, which sends nothing before an answer is read or the pipeline ends."""
+
+    def _communicate_gen(self) -> Any:
+        return
+        yield
+
+    def _fetch_gen(self, *, flush: bool) -> Any:
+        if not self.result_queue:
+            return
+        while self.command_queue:
+            self.command_queue.popleft()()
+        if flush:
+            self.pgconn.send_flush_request()
+        yield from generators.send(self.pgconn)
+        yield from super()._fetch_gen(flush=False)
+
+    async def __aenter__(self) -> Self:
+        if self.level:
+            return await super().__aenter__()
+        at_once(self._enter_gen())
+        return self
+
+    async def __aexit__(self, *about: Any) -> None:  # noqa: PYI036  (passed on)
+        if self.command_queue or self.result_queue or self.pgconn.transaction_status == ACTIVE:
+            await super().__aexit__(*about)
+        else:
+            self._exit(about[1])
+
+
 class SimulatedSession(AsyncConnection[Any]):
     """psycopg's own connection; only how it waits for PostgreSQL is different."""
 
@@ -192,9 +277,58 @@ class SimulatedSession(AsyncConnection[Any]):
         super().__init__(backend.pgconn)
         self._prepared = backend.plans
         self._autocommit = True
+        self.cursor_factory = SimulatedCursor
         self.server, self.owner = server, owner
+        self.uncommitted: set[str] = set()  # the tables that the transaction under way has written
         self._backend: Backend | None = backend
+        self._begins = False
         owner.sessions.append(self)
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[AsyncPipeline]:
+        if self._pipeline is None:
+            self._pipeline = SimulatedPipeline(self)
+        async with super().pipeline() as pipeline:
+            yield pipeline
+
+    @asynccontextmanager
+    async def transaction(
+        self,
+        savepoint_name: str | None = None,
+        force_rollback: bool = False,  # noqa: FBT001, FBT002  (psycopg's own signature)
+    ) -> AsyncIterator[AsyncTransaction]:
+        """Its BEGIN is no step of its own; in a pipeline it goes out with the first statement, and COMMIT with the
+        last."""
+        pipeline = self._pipeline
+        first = self.pgconn.transaction_status == IDLE and not (pipeline and pipeline.command_queue)
+        if not first or pipeline is None:
+            self._begins = first
+            async with super().transaction(savepoint_name, force_rollback) as plain:
+                yield plain
+            return
+        transaction = AsyncTransaction(self, savepoint_name, force_rollback)
+        at_once(transaction._enter_gen())  # noqa: SLF001
+        try:
+            yield transaction
+            at_once(transaction._exit_gen(None, None, None))  # noqa: SLF001
+            await pipeline.sync()
+        except BaseException:
+            await self._undo(pipeline)
+            raise
+
+    async def _undo(self, pipeline: AsyncPipeline) -> None:
+        """Roll back a transaction in a pipeline: of what stands after the refused statement nothing was performed, not
+        even COMMIT."""
+        self._num_transactions = 0
+        if self._backend is None or self.pgconn.status != pq.ConnStatus.OK:
+            return
+        with contextlib.suppress(psycopg.Error):
+            await pipeline.sync()
+        if self.pgconn.transaction_status != IDLE:
+            at_once(self._exec_command(b"ROLLBACK"))
+            self._prepared.clear()
+            at_once(self._prepared.maintain_gen(self))
+            await pipeline.sync()
 
     def cut_off(self) -> Backend | None:
         """Take its session away: whatever asks it from now on finds it closed."""
@@ -216,6 +350,9 @@ class SimulatedSession(AsyncConnection[Any]):
         if self._backend is None:
             # What a dead process left suspended is let go of at the end of a run, and must not begin anything.
             raise GeneratorExit if self.owner.dead else psycopg.OperationalError("the connection is closed")
+        if self._begins:
+            self._begins = False
+            return await self._perform(gen, self._backend)
         server.statements += 1
         fate = server.fate(self.owner)
         if fate.die_before is not None:
@@ -243,6 +380,9 @@ class SimulatedSession(AsyncConnection[Any]):
                 raise
         else:
             server.progressed()
+        if self.uncommitted and self.pgconn.transaction_status == IDLE:
+            server.wrote(self.uncommitted)
+            self.uncommitted.clear()
         if isinstance(on_its_way.answer, BaseException):
             raise on_its_way.answer
         return on_its_way.answer
@@ -269,6 +409,12 @@ class SimulatedPool:
             with contextlib.suppress(psycopg.Error):
                 await session.close()
         self._free.clear()
+
+
+def at_once(gen: Any) -> None:
+    """Take psycopg through what only gets in line, and waits for nothing."""
+    for _ in gen:
+        raise AssertionError("a command in a pipeline waits for nothing")
 
 
 def _events(wanted: Any) -> int:

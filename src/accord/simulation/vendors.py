@@ -18,6 +18,7 @@ from accord.sandbox import VENDORS
 from accord.sandbox.kit.inprocess import InProcess, NoAnswer
 from accord.sandbox.kit.simulator import Delivery, Simulator
 from accord.simulation.history import History
+from accord.simulation.loop import Look
 
 
 class EngineClock:
@@ -107,7 +108,7 @@ class Vendors:
                         self._pushes.add(task)
                         task.add_done_callback(self._pushes.discard)
             try:
-                async with asyncio.timeout(5.0):
+                async with asyncio.timeout(Look(5)):
                     await self.called.wait()
             except TimeoutError:
                 continue
