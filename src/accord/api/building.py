@@ -18,6 +18,7 @@ from accord.api.after_invoice import after
 from accord.api.allowance import Allowance
 from accord.api.door import Door, Entrances
 from accord.api.edge import Edge
+from accord.api.line_disputes import lines_disputed
 from accord.api.process_tier import tier
 from accord.api.shelf import Shelf
 from accord.api.work_intake import intake
@@ -61,6 +62,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.include_router(tier)
     app.include_router(intake)
     app.include_router(after)
+    app.include_router(lines_disputed)
     _for_machines(app, state)
     problems.explain(app)
     if pages is not None:

@@ -117,8 +117,15 @@ async def hold(session: Session, writes: Sequence[Write]) -> Sequence[Outcome]:
     for write in writes:
         writing = table_of(session, HOLD).write(write.body)
         rejected = writing.rejected()
-        outcomes.append(rejected or await patch(session, "invoice", _held_invoice(write), writing.fields))
+        fields = {**writing.fields, **_disputed(write)}
+        outcomes.append(rejected or await patch(session, "invoice", _held_invoice(write), fields))
     return outcomes
+
+
+def _disputed(write: Write) -> Fields:
+    """How much of it is in dispute by lines; the rest is collected as ever."""
+    disputed = write.body.get("disputed")
+    return {} if disputed is None else {"custbody_accord_disputed": Decimal(disputed["amount"])}
 
 
 async def held(session: Session, write: Write) -> Outcome:
@@ -127,7 +134,7 @@ async def held(session: Session, write: Write) -> Outcome:
         invoice = await find(session, "invoice", _held_invoice(write))
     except CallFailed as error:
         return asked(outcome_of(error))
-    if invoice is None or not holds(invoice, table_of(session, HOLD).write(write.body).fields):
+    if invoice is None or not holds(invoice, {**table_of(session, HOLD).write(write.body).fields, **_disputed(write)}):
         return Absent("the invoice is not held like this")
     return Committed(str(invoice["id"]))
 
