@@ -18,6 +18,7 @@ from accord.model.billing import (
     Invoice,
     InvoiceLine,
     InvoiceProposal,
+    LineDispute,
     Payment,
     PaymentFailure,
     PaymentReversal,
@@ -145,6 +146,21 @@ def _taken_back(records: Mapping[tuple[str, str], Any]) -> Known:
     return [("payment_reversal", "RVS-1", to_plain(reversal), "DEA-1")]
 
 
+def _lines_disputed(records: Mapping[tuple[str, str], Any]) -> Known:
+    net = Money.of("400.00", "USD")
+    lines = (CreditLine(1, "Go-live", net, Money.zero("USD")),)
+    dispute = LineDispute(
+        "LDS-1", INVOICE, lines, net, net, "late", "aron", DAY, "finance", DAY, "CUS-1", "US", "DEA-1"
+    )
+    return [("line_dispute", "LDS-1", to_plain(dispute), "DEA-1")]
+
+
+def _long_disputed(records: Mapping[tuple[str, str], Any]) -> Known:
+    """It was to be answered yesterday; its invoice is not posted yet, so that the dispute itself only waits."""
+    ((kind, id, body, of),) = _lines_disputed(records)
+    return [(kind, id, {**body, "answer_by": "2026-11-22"}, of)]
+
+
 IN_DRAFT = """
 INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at)
 VALUES ('BIL-A', 'time', 'DEA-1', 'US', 'USD', 900.00, 'time', 'WRK-A', '2026-11-23T08:00:00Z'),
@@ -235,6 +251,20 @@ SCENARIOS: dict[str, Scenario] = {
         _fact(events.PAYMENT_REVERSED, "RVS-1", invoice_id=INVOICE),
         before=(*_BILLED, "invoice_to_cash"),
         known=_taken_back,
+    ),
+    "line_dispute": Scenario(
+        "line_dispute",
+        _fact(events.LINE_DISPUTE_OPENED, "LDS-1"),
+        before=_BILLED,
+        known=_lines_disputed,
+        meanwhile=(_fact(events.LINE_DISPUTE_CLOSED, "LDS-1", outcome="uphold"),),
+    ),
+    "dispute_clock": Scenario(
+        "dispute_clock",
+        _fact(events.LINE_DISPUTE_OPENED, "LDS-1"),
+        before=("quote_to_project",),
+        known=_long_disputed,
+        answer="seen",
     ),
     "payment_failure": Scenario(
         "payment_failure", _fact(events.PAYMENT_FAILED, "FAI-1", invoice_id=INVOICE), before=_BILLED, known=_failed

@@ -22,6 +22,7 @@ from accord.api.door import Door, Entrances
 from accord.api.edge import Edge
 from accord.api.experience_tier import tier as experience_tier
 from accord.api.finance_tier import finance
+from accord.api.line_disputes import lines_disputed
 from accord.api.process_tier import tier
 from accord.api.revenue import tier as revenue_tier
 from accord.api.shelf import Shelf
@@ -72,6 +73,7 @@ def build(state: State, *, pages: Pages | None = None) -> FastAPI:
     app.include_router(changes_tier)
     app.include_router(intake)
     app.include_router(after)
+    app.include_router(lines_disputed)
     _for_machines(app, state)
     problems.explain(app)
     if pages is not None:

@@ -37,12 +37,14 @@ adjustments_app = typer.Typer(
     no_args_is_help=True, help="Credits, refunds and write-offs that one asks for and another approves."
 )
 cash_app = typer.Typer(no_args_is_help=True, help="Customers' money: receipts beside billing, and unapplied cash.")
+dispute_app = typer.Typer(no_args_is_help=True, help="Lines of invoices that customers object to, with evidence.")
 app.add_typer(connect_app, name="connect", rich_help_panel="Set up")
 app.add_typer(key_app, name="key", rich_help_panel="Set up")
 app.add_typer(terms_app, name="terms", rich_help_panel="Set up")
 app.add_typer(rates_commands.app, name="rates", rich_help_panel="Set up")
 app.add_typer(people_app, name="people", rich_help_panel="Set up")
 app.add_typer(proposals_app, name="proposals", rich_help_panel="Look and act")
+app.add_typer(dispute_app, name="dispute", rich_help_panel="Look and act")
 app.add_typer(cash_app, name="cash", rich_help_panel="Look and act")
 app.add_typer(adjustments_app, name="adjustments", rich_help_panel="Look and act")
 app.add_typer(cases_app, name="cases", rich_help_panel="Look and act")
@@ -568,6 +570,58 @@ def cash_refund(
     from accord.cli.after_invoice import run_refund
 
     run_refund(cash, amount, reason, by)
+
+
+DisputeId = Annotated[str, typer.Argument(help="Id of the dispute; `accord dispute list` shows them.")]
+
+
+@dispute_app.command("open")
+def dispute_open(
+    invoice: Annotated[str, typer.Argument(help="The invoice, by its number or id.")],
+    line: Annotated[list[str], typer.Option(help="A line as 3, or a net part of it as 3=120.50.")],
+    reason: Why,
+    by: Who,
+    owner: Annotated[str, typer.Option(help="Who answers it.")] = "finance",
+    days: Annotated[int, typer.Option(min=1, max=365, help="Days until it is to be answered.")] = 14,
+) -> None:
+    """Open a dispute of lines. Its evidence is put together; the rest of the invoice stays payable."""
+    from accord.cli.disputes import run_open
+
+    run_open(invoice, line, reason, by, owner=owner, days=days)
+
+
+@dispute_app.command("list")
+def dispute_list(
+    status: Annotated[str, typer.Option(help="open or closed.")] = "open",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most to show.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Disputes of lines, those to be answered first before the others."""
+    from accord.cli.disputes import run_list
+
+    run_list(status, limit, as_json=as_json)
+
+
+@dispute_app.command("show")
+def dispute_show(dispute: DisputeId, as_json: AsJson = False) -> None:
+    """One dispute with its evidence: entries, approvals, rates, terms and clauses, and the amounts made again."""
+    from accord.cli.disputes import run_show
+
+    run_show(dispute, as_json=as_json)
+
+
+@dispute_app.command("decide")
+def dispute_decide(
+    dispute: DisputeId,
+    outcome: Annotated[str, typer.Argument(help="uphold, credit or rebill.")],
+    note: Annotated[str, typer.Option(help="Why; the customer may be told.")],
+    by: Who,
+    line: Annotated[list[str] | None, typer.Option(help="Credit this instead of what is disputed, as 3=60.00.")] = None,
+) -> None:
+    """Decide a dispute. A credit is asked for by this; somebody else approves it."""
+    from accord.cli.disputes import run_decide
+
+    run_decide(dispute, outcome, line or [], note, by)
 
 
 @adjustments_app.command("list")

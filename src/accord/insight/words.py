@@ -27,6 +27,8 @@ WORDS: Mapping[str, str] = {
     "payment.failed": "Payment failed: {reason}",
     "dispute.opened": "Dispute opened: {reason}",
     "dispute.closed": "Dispute closed: {status}",
+    "line_dispute.opened": "Lines {lines} disputed: {reason}",
+    "line_dispute.closed": "Dispute of lines closed: {outcome}",
     "credit_note.approved": "Credit approved by {approved_by}: {reason}",
     "credit_note.issued": "Credit note {number} issued",
     "receipt.recorded": "Receipt recorded: {reference}",

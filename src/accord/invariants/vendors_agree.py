@@ -58,8 +58,8 @@ class Holding:
 # The kinds compared where a vendor can list what it holds.
 KINDS = (
     ("stripe", "customer"), ("stripe", "invoice"), ("stripe", "tax_rate"), ("stripe", "scheduled_milestone"),
-    ("stripe", "recurring_schedule"), ("stripe", "credit_note"), ("netsuite", "credit_note"), ("netsuite", "customer"),
-    ("netsuite", "project"), ("netsuite", "task"), ("netsuite", "invoice"), ("netsuite", "payment"),
+    ("stripe", "recurring_schedule"), ("stripe", "credit_note"), ("netsuite", "customer"), ("netsuite", "project"),
+    ("netsuite", "task"), ("netsuite", "invoice"), ("netsuite", "payment"), ("netsuite", "credit_note"),
     ("salesforce", "invoice"), ("salesforce", "notice"),
 )  # fmt: skip
 

@@ -153,7 +153,11 @@ async def refuse(
 
     Raises NotFound, Conflict, UsageError.
     """
-    await _decide(db, await _locked(db, id, entities), "refused", by, at, why(reason))
+    found = await _locked(db, id, entities)
+    await _decide(db, found, "refused", by, at, why(reason))
+    if found.body.get("dispute_id"):  # the dispute behind it is to be decided anew
+        again = {"id": found.body["dispute_id"], "outcome": None, "credit_id": None, "decided_by": None}
+        await Records(write).keep(db, [("line_dispute", again["id"], again, found.engagement)], at)
     await db.execute(BACK_TO_WIP, {"id": id, "cause": why(reason), "by": by, "at": at})
 
 

@@ -230,12 +230,42 @@ class Dispute:
 
 
 @dataclass(frozen=True, slots=True)
+class LineDispute:
+    """A customer's objection against lines of an invoice, or parts of them; the rest stays payable.
+
+    `status` is open | closed, `outcome` uphold | credit | rebill once somebody has decided; `credit_id` the credit that
+    was asked for then. `owner` answers by `answer_by`. `amount` is gross.
+    """
+
+    id: str
+    invoice_id: str
+    lines: tuple[CreditLine, ...]
+    net: Money
+    amount: Money
+    reason: str
+    opened_by: str
+    opened_on: date
+    owner: str
+    answer_by: date
+    customer_id: str
+    legal_entity: str
+    engagement_id: str | None = None
+    status: str = "open"
+    outcome: str | None = None
+    credit_id: str | None = None
+    decided_by: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReceivableHold:
-    """Whether the ERP holds an invoice's receivable back from collection, and why. `id` is the invoice's."""
+    """Whether the ERP holds an invoice's receivable back from collection, and why. `id` is the invoice's; `disputed`
+    is the part that lines in dispute come to, while the rest stays payable."""
 
     id: str
     on_hold: bool
     reason: str | None = None
+    disputed: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

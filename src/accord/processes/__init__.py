@@ -11,6 +11,7 @@ from accord.processes.credit_to_customer import credit_to_customer
 from accord.processes.customer_master import customer_master
 from accord.processes.dispute import dispute
 from accord.processes.invoice_to_cash import invoice_to_cash, payment_failure
+from accord.processes.line_dispute import dispute_clock, line_dispute
 from accord.processes.milestone_to_bill import milestone_to_bill, milestone_withdrawn
 from accord.processes.quote_to_project import quote_to_project
 from accord.processes.recurring_to_bill import recurring_to_bill
@@ -35,5 +36,7 @@ PROCESSES: dict[str, Process] = {
         refund_to_customer,
         payment_reversed,
         dispute,
+        line_dispute,
+        dispute_clock,
     )
 }

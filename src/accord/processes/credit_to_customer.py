@@ -72,7 +72,12 @@ async def credit_to_customer(approved: Fact) -> dict[str, object]:
     await crm_invoice(after)
     await tell_sales_of_money(after)
     payload = {"number": note.number, "invoice_id": invoice.id, "money": to_plain(note.amount)}
-    await Tell((Fact(events.CREDIT_NOTE_ISSUED, note.id, approved.occurred_at, "accord", payload, note.engagement_id),))
+    told = [Fact(events.CREDIT_NOTE_ISSUED, note.id, approved.occurred_at, "accord", payload, note.engagement_id)]
+    if note.dispute_id is not None:
+        outcome = {"outcome": "rebill" if note.rebill else "credit", "invoice_id": invoice.id}
+        told.append(Fact(events.LINE_DISPUTE_CLOSED, note.dispute_id, approved.occurred_at, "accord", outcome,
+                         note.engagement_id))  # fmt: skip
+    await Tell(tuple(told))
     return {"invoice": invoice.number, "credited": str(note.amount), "of_paid": str(freed), "status": after.status}
 
 

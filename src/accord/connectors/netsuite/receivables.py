@@ -11,14 +11,16 @@ from accord.connect.failures import CallFailed, outcome_of
 from accord.connect.mapping import Mapping as Table
 from accord.connect.mapping import day, flag, key, text
 from accord.connect.session import Session
+from accord.connectors.netsuite.batches import BATCH
 from accord.connectors.netsuite.calls import Json, address, find, holds, patch, put, reference
-from accord.connectors.netsuite.chart import Chart, table_of
+from accord.connectors.netsuite.chart import Chart, chart_of, table_of
 from accord.connectors.netsuite.writing import UPSERT, Fields, Upsert, asked, not_written
 from accord.engine.outcomes import Absent, Committed, Outcome, Rejected, Write
 from accord.model.billing import CreditNote, Invoice, Payment, ReceivableHold
 from accord.model.money import Money
 from accord.model.plain import to_plain
 
+LINES_A_CALL = 1000  # no limit is documented; a setting, because a call ends with the web server's patience
 SERVICE_ITEM = "ACCORD-SERVICES"  # external id of the item our lines are booked on, `service_item` in the settings
 INVOICE = Table(
     "netsuite.invoice", "invoice", "Invoice", of=Invoice,
@@ -101,6 +103,43 @@ def _applied(write: Write, invoice_id: str, amount: Any) -> Json:
 
 
 INVOICES = Upsert("invoice", INVOICE, _invoice, replace=("item",))
+
+
+# A long invoice is one record that is written in several calls: the first with what it is and its first lines, which
+# replace whatever an interrupted attempt has left there; each further one adds lines, matched by their number.
+
+
+async def post_invoices(session: Session, writes: Sequence[Write]) -> Sequence[Outcome]:
+    """Post invoices; those of more lines than one call takes (`lines_a_call`, 1,000) line by line, never split."""
+    most = int(session.config.get("lines_a_call") or LINES_A_CALL)
+    long = [len(each.body["lines"]) > most for each in writes]
+    short = [each for each, is_long in zip(writes, long, strict=True) if not is_long]
+    sent = iter(await INVOICES.send(session, short) if short else ())
+    return [
+        await _in_parts(session, each, most) if is_long else next(sent)
+        for each, is_long in zip(writes, long, strict=True)
+    ]
+
+
+async def _in_parts(session: Session, write: Write, most: int) -> Outcome:
+    try:
+        fields = INVOICES.fields(session, write, await chart_of(session))
+    except CallFailed as error:
+        return not_written(outcome_of(error))
+    if isinstance(fields, Rejected):
+        return fields
+    lines = fields["item"]["items"]
+    outcome = await put(session, "invoice", write, {**fields, "item": {"items": lines[:most]}}, ("item",))
+    for start in range(most, len(lines), most):
+        if not isinstance(outcome, Committed):
+            return outcome
+        path = address("invoice", outcome.vendor_id, write.canonical_id)
+        added = await patch(session, "invoice", path, {"item": {"items": lines[start : start + most]}})
+        outcome = Committed(outcome.vendor_id) if isinstance(added, Committed) else added
+    return outcome
+
+
+POSTS = Action(post_invoices, INVOICES.probe, UPSERT, batch=BATCH)
 PAYMENTS = Upsert("customerPayment", PAYMENT, _payment, replace=("apply",))
 
 
@@ -117,8 +156,15 @@ async def hold(session: Session, writes: Sequence[Write]) -> Sequence[Outcome]:
     for write in writes:
         writing = table_of(session, HOLD).write(write.body)
         rejected = writing.rejected()
-        outcomes.append(rejected or await patch(session, "invoice", _held_invoice(write), writing.fields))
+        fields = {**writing.fields, **_disputed(write)}
+        outcomes.append(rejected or await patch(session, "invoice", _held_invoice(write), fields))
     return outcomes
+
+
+def _disputed(write: Write) -> Fields:
+    """How much of it is in dispute by lines; the rest is collected as ever."""
+    disputed = write.body.get("disputed")
+    return {} if disputed is None else {"custbody_accord_disputed": Decimal(disputed["amount"])}
 
 
 async def held(session: Session, write: Write) -> Outcome:
@@ -127,7 +173,7 @@ async def held(session: Session, write: Write) -> Outcome:
         invoice = await find(session, "invoice", _held_invoice(write))
     except CallFailed as error:
         return asked(outcome_of(error))
-    if invoice is None or not holds(invoice, table_of(session, HOLD).write(write.body).fields):
+    if invoice is None or not holds(invoice, {**table_of(session, HOLD).write(write.body).fields, **_disputed(write)}):
         return Absent("the invoice is not held like this")
     return Committed(str(invoice["id"]))
 
