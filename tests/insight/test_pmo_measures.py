@@ -190,6 +190,15 @@ async def test_a_margin_with_a_cost_that_is_not_known_is_not_defined(own_firm: P
     assert found["DE"] == "not defined: costs are not all in EUR, and no rate is agreed to convert them"
 
 
+async def test_an_hour_costs_what_it_cost_on_its_day(own_firm: Pool) -> None:
+    dearer = person("ben", valid_from=date(2026, 11, 2), cost_per_hour=usd("100.00"))
+    async with transaction(own_firm) as db:
+        await people.declare(db, Staffing(people=(dearer,)), by="hana")
+    found = {each.legal_entity: each.cost for each in (await one(own_firm, with_costs=True)).margins or ()}
+    # 96 hours of Anna at 80.00; of Ben's, 50 at 90.00 and 50 at 100.00
+    assert found["US"] == (usd("17180.00"),)
+
+
 async def test_an_engagement_is_told_with_invoices_payments_and_disputes(firm: Pool) -> None:
     it = await one(firm, with_costs=False)
     assert (it.contracted, it.remaining) == (
@@ -233,8 +242,10 @@ async def test_milestones_due_and_engagements_on_hold_are_told(own_firm: Pool) -
     assert ((await look(own_firm)).due, (await look(own_firm)).on_hold) == ((), ())
     async with transaction(own_firm) as db:
         await db.execute(
-            "UPDATE record SET body = body || '{\"status\": \"scheduled\"}', id = 'MIL-DE2' WHERE id = 'MIL-DE1'"
+            "UPDATE record SET body = body || '{\"status\": \"scheduled\"}' WHERE kind = 'scheduled_milestone'"
         )
+        # The ledger has an item of the others: they are approved, and their story is about to say so.
+        await db.execute("UPDATE record SET id = 'MIL-DE2' WHERE id = 'MIL-DE1'")
         await db.execute("UPDATE record SET body = body || '{\"status\": \"reopened\"}' WHERE kind = 'engagement'")
     found = await look(own_firm)
     assert [(each.name, each.amount, each.engagement) for each in found.due] == [

@@ -76,11 +76,19 @@ async def test_managers_see_their_own_and_nobody_s_people_are_not_lost(pool: Poo
 
 async def test_another_legal_entity_s_people_and_prices_are_not_told(pool: Pool) -> None:
     german = entry("anna", date(2026, 11, 21), "6", legal_entity="DE", status=WorkStatus.SUBMITTED)
-    await staff(pool, entries=[*month(), german, entry("clara", date(2026, 11, 21), status=WorkStatus.SUBMITTED)])
+    abroad = entry("ben", date(2026, 10, 31), legal_entity="DE")
+    late = entry("clara", date(2026, 11, 21), status=WorkStatus.SUBMITTED)
+    await staff(pool, entries=[*month(), german, abroad, late])
     assert [each.worker for each in (await found(pool, ["US"])).people] == ["dora", "anna", "ben"]
     assert [each.worker for each in (await found(pool, ["DE"])).people] == ["clara"]
     anna = next(each for each in (await found(pool, ["US"])).people if each.worker == "anna")
     assert (anna.submitted, anna.unapproved, anna.unpriced) == (Decimal(46), (usd("7400.00"),), Decimal(6))
+    # Of his 108 hours 8 were for Germany: what they brought is told to those who may see it.
+    both = {
+        name: next(each.untold for each in (await found(pool, entities)).people if each.worker == "ben")
+        for name, entities in (("US", ["US"]), ("all", None))
+    }
+    assert both == {"US": (usd("16666.67"),), "all": (Money.of("960.00", "EUR"), usd("16666.67"))}
     whole = next(each for each in (await found(pool)).people if each.worker == "anna")
     assert (whole.unapproved, whole.unpriced) == ((Money.of("1080.00", "EUR"), usd("7400.00")), Decimal(0))
     async with pool.connection() as db:
@@ -99,7 +107,9 @@ async def test_rejected_and_recalled_time_is_missing_until_it_is_submitted_again
 
 async def test_another_spell_expects_other_hours_from_its_day_on(pool: Pool) -> None:
     half = person("anna", valid_from=date(2026, 11, 9), hours_per_week=Decimal(20), manager="paul")
-    await staff(pool, replace(STAFFING, people=(*STAFFING.people, half)))
+    # A day off on a holiday is off once.
+    off = TimeOff("anna", date(2026, 11, 11), date(2026, 11, 11))
+    await staff(pool, replace(STAFFING, people=(*STAFFING.people, half), time_off=(*STAFFING.time_off, off)))
     anna = next(each for each in (await found(pool)).people if each.worker == "anna")
     # 40 and 24 in the two weeks before; 16 (a holiday) and 20 after
     assert (anna.expected, anna.manager) == (Decimal(100), "paul")
