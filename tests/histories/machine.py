@@ -44,7 +44,7 @@ PLACES = sorted(TERMS)
 CAPPED = [place for place in PLACES if TERMS[place].caps]
 DAYS = st.integers(0, 60).map(lambda days: date(2026, 10, 1) + timedelta(days=days))
 PERIOD_ENDS = st.sampled_from([date(2026, 10, 31), date(2026, 11, 15), date(2026, 11, 30)])
-HOURS = st.integers(1, 64).map(lambda eighths: Decimal(eighths) / 8)
+HOURS = st.integers(0, 64).map(lambda eighths: Decimal(eighths) / 8)
 # None: nobody dies. Else where in the step, as a share of its statements, and whether after the statement.
 DEATHS = st.one_of(st.none(), st.tuples(st.integers(0, 999), st.booleans()))
 STATUSES = st.sampled_from([*[WorkStatus.APPROVED] * 3, WorkStatus.RECALLED, WorkStatus.DELETED, WorkStatus.SUBMITTED])

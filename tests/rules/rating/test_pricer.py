@@ -340,3 +340,10 @@ def test_metered_units_cost_what_the_month_costs_in_any_order(units: list[int], 
         (priced(pricer, entry(str(each), kind=WorkKind.USAGE, unit="call")).amount for each in units), Decimal(0)
     )
     assert billed == price_of(rate, Decimal(sum(units))).quantize(Decimal("0.01"))
+
+
+def test_work_that_is_worth_nothing_draws_nothing_from_a_retainer_that_is_overdrawn() -> None:
+    """A correction that is taken back may leave a month drawn above what was prepaid for it."""
+    retainer = Retainer("RET", usd("1000.00"), date(2026, 11, 1), 1)
+    drawn = {"retainer DEA-1 US RET 2026-11": Decimal("1150.00")}
+    assert places(priced(Pricer(replace(TERMS, retainer=retainer), drawn), entry("0"))) == [("wip", "0.00", "0")]

@@ -288,6 +288,8 @@ class Pricer:
         month."""
         retainer = self._terms.retainer
         assert retainer is not None
+        if not amount:
+            return ZERO
         month = on.replace(day=1)
         first = retainer.starts_on.replace(day=1)
         last = months_before(first, -(retainer.months - 1))
