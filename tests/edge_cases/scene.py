@@ -115,7 +115,7 @@ class Scene(Run):
     def entry(self, n: int, hours: str, **changes: Any) -> WorkEntry:
         base = WorkEntry(
             id=f"WRK-{n}", revision=1, kind=WorkKind.TIME, source="time", source_key=str(n),
-            status=WorkStatus.APPROVED, worked_on=date(2026, 1, 5) + timedelta(days=(n - 1) % 20), quantity=Decimal(hours),
+            status=WorkStatus.APPROVED, worked_on=date(2026, 1, 5 + (n - 1) % 20), quantity=Decimal(hours),
             engagement_id=self.engagement, legal_entity="DE", worker=f"person {n}", approver="paul",
             approved_at=self.clock.now().isoformat(),
         )  # fmt: skip

@@ -1,5 +1,5 @@
-"""Edge case 14: an invoice of more than 1,000 lines is written in several calls and stays one legal document. Its number
-is given by the system that owns numbering."""
+"""Edge case 14: an invoice of more than 1,000 lines is written in several calls and stays one legal document. Its
+number is given by the system that owns numbering."""
 
 from __future__ import annotations
 

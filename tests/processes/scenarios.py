@@ -26,6 +26,8 @@ from accord.model.billing import (
     Refund,
     ScheduledMilestone,
     UnappliedCash,
+    WriteOff,
+    WriteUp,
 )
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
@@ -161,6 +163,15 @@ def _long_disputed(records: Mapping[tuple[str, str], Any]) -> Known:
     return [(kind, id, {**body, "answer_by": "2026-11-22"}, of)]
 
 
+def _given_up(records: Mapping[tuple[str, str], Any]) -> Known:
+    found = WriteOff("WOF-1", GROSS, "insolvent", DAY, "US", INVOICE, customer_id="CUS-1", engagement_id="DEA-1")
+    return [("write_off", "WOF-1", to_plain(found), "DEA-1")]
+
+
+def _added(records: Mapping[tuple[str, str], Any]) -> Known:
+    return [("write_up", "WUP-1", to_plain(WriteUp("WUP-1", GROSS, "bonus", DAY, "US", "DEA-1")), "DEA-1")]
+
+
 IN_DRAFT = """
 INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at)
 VALUES ('BIL-A', 'time', 'DEA-1', 'US', 'USD', 900.00, 'time', 'WRK-A', '2026-11-23T08:00:00Z'),
@@ -266,6 +277,10 @@ SCENARIOS: dict[str, Scenario] = {
         known=_long_disputed,
         answer="seen",
     ),
+    "write_off": Scenario(
+        "write_off", _fact(events.WRITE_OFF_APPROVED, "WOF-1", about=INVOICE), before=_BILLED, known=_given_up
+    ),
+    "write_up": Scenario("write_up", _fact(events.WRITE_UP_APPROVED, "WUP-1", about="DEA-1"), known=_added),
     "payment_failure": Scenario(
         "payment_failure", _fact(events.PAYMENT_FAILED, "FAI-1", invoice_id=INVOICE), before=_BILLED, known=_failed
     ),

@@ -14,7 +14,7 @@ from accord.api.models import Input, Money, Output, Text
 from accord.api.process_tier import PREFIX, REFUSALS, Id, Limit
 from accord.db.pool import transaction
 from accord.db.storable import StorableText
-from accord.ledger import adjusting, cash, crediting
+from accord.ledger import adjusting, cash, crediting, writing_off
 from accord.ledger.adjusting import Adjustment
 from accord.ledger.cash import Standing
 
@@ -189,6 +189,46 @@ def _unapplied(found: Standing) -> Unapplied:
         amount=Money.model_validate(found.cash.amount),
         left=Money.model_validate(found.left),
     )
+
+
+class GivingUp(Input):
+    """An invoice (id or number) of which what is open is given up, gross; or an item, of which what is not invoiced is,
+    net. Without an amount all of it."""
+
+    about: Name
+    amount: Amount | None = None
+    reason: Why
+
+
+class Adding(Input):
+    """Value added to an engagement's work, in the currency of its terms, and why."""
+
+    engagement: Name
+    legal_entity: Name
+    amount: Amount
+    reason: Why
+
+
+@after.post("/write-offs", status_code=201, response_model=Asked)
+async def ask_write_off(request: GivingUp, state: TheState, principal: Operator) -> Asked:
+    """Ask for a write-off. Nothing happens until somebody else approves it."""
+    async with transaction(state.pool) as db:
+        id = await writing_off.ask_write_off(
+            db, request.about, request.amount, reason=request.reason, by=principal.actor, at=state.now(),
+            entities=principal.scope,
+        )  # fmt: skip
+    return Asked(id=id)
+
+
+@after.post("/write-ups", status_code=201, response_model=Asked)
+async def ask_write_up(request: Adding, state: TheState, principal: Operator) -> Asked:
+    """Ask for a write-up. Nothing happens until somebody else approves it."""
+    async with transaction(state.pool) as db:
+        id = await writing_off.ask_write_up(
+            db, request.engagement, request.legal_entity, request.amount, reason=request.reason, by=principal.actor,
+            at=state.now(), entities=principal.scope,
+        )  # fmt: skip
+    return Asked(id=id)
 
 
 @after.get("/adjustments", response_model=Adjustments)

@@ -18,7 +18,7 @@ from accord.cli.printing import as_table
 from accord.db.pool import transaction
 from accord.engine.shell import Connection
 from accord.errors import UsageError
-from accord.ledger import adjusting, cash, crediting
+from accord.ledger import adjusting, cash, crediting, writing_off
 from accord.settings import Settings
 
 _LINE = re.compile(r"(\d{1,6})(?:=(.+))?")
@@ -139,6 +139,28 @@ def run_refund(id: str, amount: str | None, reason: str, by: str) -> None:
     part = None if amount is None else decimal_of(amount)
     said_who_approves(
         in_transaction(lambda db: cash.ask_refund(db, id, part, reason=reason, by=by, at=datetime.now(UTC)))
+    )
+
+
+def run_write_off(about: str, amount: str | None, reason: str, by: str) -> None:
+    """Ask for a write-off of an invoice or item."""
+    part = None if amount is None else decimal_of(amount)
+    said_who_approves(
+        in_transaction(
+            lambda db: writing_off.ask_write_off(db, about, part, reason=reason, by=by, at=datetime.now(UTC))
+        )
+    )
+
+
+def run_write_up(engagement: str, entity: str, amount: str, reason: str, by: str) -> None:
+    """Ask for a write-up of an engagement's work."""
+    part = decimal_of(amount)
+    said_who_approves(
+        in_transaction(
+            lambda db: writing_off.ask_write_up(
+                db, engagement, entity, part, reason=reason, by=by, at=datetime.now(UTC)
+            )
+        )
     )
 
 

@@ -624,6 +624,35 @@ def dispute_decide(
     run_decide(dispute, outcome, line or [], note, by)
 
 
+@app.command(rich_help_panel="Look and act")
+def write_off(
+    about: Annotated[str, typer.Argument(help="An invoice by number or id, or an item by its id.")],
+    reason: Why,
+    by: Who,
+    amount: Annotated[
+        str | None, typer.Option(help="Gross for an invoice, net for an item; without it all that is there.")
+    ] = None,
+) -> None:
+    """Ask to give up what is open of an invoice, or not invoiced of an item. Somebody else approves it."""
+    from accord.cli.after_invoice import run_write_off
+
+    run_write_off(about, amount, reason, by)
+
+
+@app.command(rich_help_panel="Look and act")
+def write_up(
+    engagement: Annotated[str, typer.Argument(help="Canonical id of the engagement.")],
+    entity: Annotated[str, typer.Argument(help="Its legal entity, such as DE.")],
+    amount: Annotated[str, typer.Argument(help="Net, in the currency of its terms.")],
+    reason: Why,
+    by: Who,
+) -> None:
+    """Ask to add value to an engagement's work, for its next invoice. Somebody else approves it."""
+    from accord.cli.after_invoice import run_write_up
+
+    run_write_up(engagement, entity, amount, reason, by)
+
+
 @adjustments_app.command("list")
 def adjustments_list(
     status: Annotated[str, typer.Option(help="requested, approved or refused.")] = "requested",

@@ -31,6 +31,8 @@ WORDS: Mapping[str, str] = {
     "line_dispute.closed": "Dispute of lines closed: {outcome}",
     "credit_note.approved": "Credit approved by {approved_by}: {reason}",
     "credit_note.issued": "Credit note {number} issued",
+    "write_off.approved": "Write-off approved by {approved_by}: {reason}",
+    "write_up.approved": "Write-up approved by {approved_by}: {reason}",
     "receipt.recorded": "Receipt recorded: {reference}",
     "cash.applied": "Unapplied cash applied",
     "refund.approved": "Refund approved by {approved_by}: {reason}",

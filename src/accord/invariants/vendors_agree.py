@@ -60,7 +60,7 @@ KINDS = (
     ("stripe", "customer"), ("stripe", "invoice"), ("stripe", "tax_rate"), ("stripe", "scheduled_milestone"),
     ("stripe", "recurring_schedule"), ("stripe", "credit_note"), ("netsuite", "customer"), ("netsuite", "project"),
     ("netsuite", "task"), ("netsuite", "invoice"), ("netsuite", "payment"), ("netsuite", "credit_note"),
-    ("salesforce", "invoice"), ("salesforce", "notice"),
+    ("netsuite", "write_off"), ("salesforce", "invoice"), ("salesforce", "notice"),
 )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ UPDATE item_part SET disposition = 'wip', document = NULL, line = NULL, entry = 
     cause = %(cause)s, reference = %(by)s, posted_at = %(at)s
 WHERE document = %(id)s AND disposition = 'draft'
 """
-DATED = ("issued_on", "refunded_on")  # the day of a thing is that of its approval
+DATED = ("issued_on", "refunded_on", "written_off_on", "written_up_on")  # the day of a thing is that of its approval
 WORDS = {
     "credit_note": "credit",
     "refund": "refund",

@@ -29,11 +29,12 @@ Met = tuple[str, Decimal, Decimal]
 ITEM = """
 SELECT i.id, i.kind, i.engagement, i.legal_entity, i.currency, i.amount, i.source, i.source_id, i.approved_at,
     i.reverses, i.worked_on, i.quantity, i.unit, i.rate, i.rate_id, i.terms_version, i.source_revision, i.counters,
-    i.cause, coalesce(s.body -> 'amount', s.body -> 'net') ->> 'amount', s.body ->> 'name',
+    i.cause, coalesce(s.body -> 'amount', s.body -> 'net') ->> 'amount',
+    coalesce(s.body ->> 'name', s.body ->> 'reason'),
     coalesce((SELECT o.recorded_at FROM billable_item o WHERE o.id = i.reverses), i.recorded_at)
 FROM billable_item i
 LEFT JOIN record s ON s.id = i.source_id AND s.kind = CASE i.kind WHEN 'milestone' THEN 'scheduled_milestone'
-    WHEN 'subscription_period' THEN 'invoice' END
+    WHEN 'subscription_period' THEN 'invoice' WHEN 'write_up' THEN 'write_up' END
 """
 BY_IDS = ITEM + "WHERE i.id = ANY(%(ids)s) ORDER BY i.worked_on, i.id"
 ENTRIES = """
@@ -266,7 +267,7 @@ def _again(
     reversing: bool,
 ) -> Decimal | None:
     """The price made again from source and terms; the counters as they stood before the item."""
-    if kind in ("milestone", "subscription_period"):
+    if kind in ("milestone", "subscription_period", "write_up"):
         return None if told is None else Decimal(told)
     if entry is None or terms is None:
         return None

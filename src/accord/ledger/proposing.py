@@ -82,8 +82,8 @@ WITH wanted AS (
 ), lines AS (
     INSERT INTO proposal_line (proposal_id, line, text, kind, worker, role, task, rate, quantity, net, worked_from,
         worked_to)
-    SELECT id, line, coalesce(worker, role, task, initcap(kind)), kind, worker, role, task, rate, quantity, net,
-        first, last
+    SELECT id, line, coalesce(worker, role, task, initcap(replace(kind, '_', ' '))), kind, worker, role, task, rate,
+        coalesce(quantity, 1), net, first, last
     FROM line
 ), moved AS (
     UPDATE item_part p SET disposition = 'draft', document = n.id, line = n.line, entry = 'propose ' || n.id,
@@ -102,7 +102,7 @@ WITH counted AS (
     DELETE FROM proposal_line l WHERE l.proposal_id = ANY(%(ids)s)
         AND NOT EXISTS (SELECT FROM counted c WHERE c.id = l.proposal_id AND c.line = l.line)
 ), lines AS (
-    UPDATE proposal_line l SET net = c.net, quantity = coalesce(c.quantity, 0), worked_from = c.first,
+    UPDATE proposal_line l SET net = c.net, quantity = coalesce(c.quantity, l.quantity), worked_from = c.first,
         worked_to = c.last
     FROM counted c WHERE l.proposal_id = c.id AND l.line = c.line
 )

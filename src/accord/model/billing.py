@@ -309,6 +309,41 @@ class CreditNote:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteOff:
+    """Value that is given up for a reason: what is open of an invoice (`amount` gross), or what is not invoiced of an
+    item (`amount` net). `net` is its net part, known once it is done; `status` is requested | approved | done."""
+
+    id: str
+    amount: Money
+    reason: str
+    written_off_on: date
+    legal_entity: str
+    invoice_id: str | None = None
+    item_id: str | None = None
+    customer_id: str | None = None
+    engagement_id: str | None = None
+    net: Money | None = None
+    status: str = "requested"
+    requested_by: str | None = None
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteUp:
+    """Value that is added to an engagement's work for a reason, and invoiced with it."""
+
+    id: str
+    amount: Money
+    reason: str
+    written_up_on: date
+    legal_entity: str
+    engagement_id: str
+    status: str = "requested"
+    requested_by: str | None = None
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UnappliedCash:
     """Money of a customer that pays no invoice yet: over-paid, received without an invoice, or credited after payment.
 

@@ -24,6 +24,7 @@ PREFIXES = {
     "refund": "RFD",
     "payment_reversal": "RVS",
     "write_off": "WOF",
+    "write_up": "WUP",
     "notice": "NTC",
     "billable_item": "BIL",
     "change": "CHG",

@@ -16,6 +16,7 @@ from accord.processes.milestone_to_bill import milestone_to_bill, milestone_with
 from accord.processes.quote_to_project import quote_to_project
 from accord.processes.recurring_to_bill import recurring_to_bill
 from accord.processes.time_to_bill import time_to_bill
+from accord.processes.write_off import write_off, write_up
 
 PROCESSES: dict[str, Process] = {
     each.name: each
@@ -35,6 +36,8 @@ PROCESSES: dict[str, Process] = {
         cash_to_invoice,
         refund_to_customer,
         payment_reversed,
+        write_off,
+        write_up,
         dispute,
         line_dispute,
         dispute_clock,

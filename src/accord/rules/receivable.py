@@ -47,9 +47,9 @@ def status_of(invoice: Invoice) -> str:
         return invoice.status
     if open_amount(invoice):
         return "uncollectible" if invoice.status == "uncollectible" else "open"
-    if standing_paid(invoice) or not invoice.gross:
-        return "paid"
-    return "written off" if not invoice.credited else "credited"
+    if invoice.written_off is not None and standing_paid(invoice) < invoice.written_off:
+        return "written off"
+    return "credited" if invoice.credited and not standing_paid(invoice) else "paid"
 
 
 def collected_net(invoice: Invoice, paid: Money) -> Money:
@@ -60,6 +60,30 @@ def collected_net(invoice: Invoice, paid: Money) -> Money:
     if payable.amount <= 0:
         return Money.zero(invoice.currency)
     return net.times(min(Decimal(1), paid.amount / payable.amount), Rounding.HALF_UP)
+
+
+def written_off(invoice: Invoice, amount: Money, paid: Money) -> tuple[Invoice, Money]:
+    """The invoice after part of what is open was given up, and the net of that part: all that is not collected when
+    nothing stays open."""
+    zero = Money.zero(invoice.currency)
+    before = settled(invoice, paid)
+    uncollected = invoice.net - (invoice.reduced_net or zero) - collected_net(invoice, paid)
+    net = uncollected.times(amount.amount / open_amount(before).amount, Rounding.HALF_UP)
+    after = replace(
+        invoice,
+        written_off=(invoice.written_off or zero) + amount,
+        reduced_net=(invoice.reduced_net or zero) + net,
+    )
+    return settled(after, paid), net
+
+
+def write_off_problems(amount: Money, invoice: Invoice, paid: Money) -> tuple[Problem, ...]:
+    """Why an amount cannot be given up now."""
+    left = open_amount(settled(invoice, paid))
+    if amount <= left:
+        return ()
+    message = f"{amount} are to be written off, {left} of invoice {invoice.number} are open."
+    return (Problem("less_is_open", message, "amount", "Cancel this write-off; ask for one of what is open."),)
 
 
 def credit_line(invoice: Invoice, line: int, net: Money) -> CreditLine:

@@ -10,6 +10,7 @@ from accord.simulation.vendors import Vendors
 
 Row = Mapping[str, Any]
 MILESTONE = "MIL-"
+WRITE_OFF = "WOF-"
 
 
 def holdings_of(vendors: Vendors) -> list[Holding]:
@@ -40,10 +41,15 @@ def _stripe(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
 def _netsuite(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
     for kind, name in (
         ("customer", "customer"), ("job", "project"), ("projectTask", "task"), ("invoice", "invoice"),
-        ("customerPayment", "payment"), ("creditMemo", "credit_note"),
+        ("customerPayment", "payment"),
     ):  # fmt: skip
         for row in state[kind]:
             yield Holding("netsuite", name, str(row["id"]), row.get("externalId"))
+    for row in state["creditMemo"]:
+        # A debt that was given up is a credit memo too; its key says which of the two it is.
+        key = row.get("externalId")
+        name = "write_off" if str(key).startswith(WRITE_OFF) else "credit_note"
+        yield Holding("netsuite", name, str(row["id"]), key)
 
 
 def _salesforce(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:

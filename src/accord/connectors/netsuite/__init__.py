@@ -86,6 +86,7 @@ RESOURCES = (
     Resource("payment", "Customer payment", {"put": receivables.PAYMENTS.action()}, mapping=receivables.PAYMENT),
     Resource("receivable_hold", "Hold of an invoice", {"put": receivables.HOLDS}, mapping=receivables.HOLD),
     Resource("credit_note", "Credit memo", {"put": receivables.CREDITS}, mapping=receivables.CREDIT_NOTE),
+    Resource("write_off", "Credit memo of a write-off", {"put": receivables.WRITE_OFFS}, mapping=receivables.WRITE_OFF),
     Resource("cash_application", "Application of a payment or credit memo", {"put": cash.APPLICATIONS}),
     Resource("refund", "Customer refund", {"put": cash.REFUNDS}, mapping=cash.REFUND),
     Resource("payment_reversal", "Customer refund of a payment", {"put": cash.REVERSALS}, mapping=cash.REVERSAL),

@@ -16,7 +16,7 @@ from accord.connectors.netsuite.calls import Json, address, find, holds, patch, 
 from accord.connectors.netsuite.chart import Chart, chart_of, table_of
 from accord.connectors.netsuite.writing import UPSERT, Fields, Upsert, asked, not_written
 from accord.engine.outcomes import Absent, Committed, Outcome, Rejected, Write
-from accord.model.billing import CreditNote, Invoice, Payment, ReceivableHold
+from accord.model.billing import CreditNote, Invoice, Payment, ReceivableHold, WriteOff
 from accord.model.money import Money
 from accord.model.plain import to_plain
 
@@ -46,6 +46,15 @@ HOLD = Table(
         key("id"),
         flag("on_hold", "custbody_accord_hold", required=True),
         text("reason", "custbody_accord_hold_reason", clears=True, max_length=300, cut=True),
+    ),
+)  # fmt: skip
+WRITE_OFF_ITEM = "ACCORD-WRITE-OFF"  # external id of the item write-offs are booked on, `write_off_item`
+WRITE_OFF = Table(
+    "netsuite.write_off", "write_off", "Credit memo of a write-off", of=WriteOff,
+    rows=(
+        key("id"),
+        day("written_off_on", "tranDate", required=True),
+        text("reason", "memo", max_length=999, cut=True),
     ),
 )  # fmt: skip
 CREDIT_NOTE = Table(
@@ -233,6 +242,41 @@ async def credited(session: Session, write: Write) -> Outcome:
     return Absent("NetSuite has no such credit memo") if made is None else Committed(str(made["id"]))
 
 
+# A debt that is given up is a credit memo on an item of its own, so that its cost has an account of its own.
+
+
+async def give_up(session: Session, writes: Sequence[Write]) -> Sequence[Outcome]:
+    """Credit memos of what is written off, applied to their invoices."""
+    return [await _give_up(session, write) for write in writes]
+
+
+async def _give_up(session: Session, write: Write) -> Outcome:
+    item = str(session.config.get("write_off_item") or WRITE_OFF_ITEM)
+    writing = table_of(session, WRITE_OFF).write(write.body)
+    if (rejected := writing.rejected()) is not None:
+        return rejected
+    known = write.vendor_ids.get(write.body["invoice_id"])
+    try:
+        invoice = await find(session, "invoice", address("invoice", known, write.body["invoice_id"]))
+    except CallFailed as error:
+        return not_written(outcome_of(error))
+    if invoice is None:
+        return Rejected("unknown_invoice", "NetSuite does not have the invoice.", ("invoice_id",))
+    amount, net = Decimal(write.body["amount"]["amount"]), Decimal(write.body["net"]["amount"])
+    line = {
+        "line": 1,
+        "item": {"externalId": item},
+        "description": write.body["reason"],
+        "amount": net,
+        "taxAmount": amount - net,
+    }
+    fields: Fields = {name: {"id": invoice[name]["id"]} for name in ("entity", "subsidiary", "currency")}
+    fields["item"] = {"items": [line]}
+    fields["apply"] = {"items": [{"doc": {"id": invoice["id"]}, "apply": True, "amount": amount}]}
+    return await put(session, "creditMemo", write, {**writing.fields, **fields}, ("item", "apply"))
+
+
 CHANGE = Proof("upsert_key", note="a change of fields; saying the same twice changes nothing")
 HOLDS = Action(hold, held, CHANGE)
 CREDITS = Action(credit, credited, UPSERT)
+WRITE_OFFS = Action(give_up, credited, UPSERT)

@@ -77,6 +77,9 @@ RESOURCES = (
                 KEYED,
                 links=("customer_id", "lines[].tax_rate_id"),
             ),
+            "write_off": Action(
+                each(invoices.write_off), probe(invoices.find, invoices.given_up), KEYED, links=("customer_id",)
+            ),
             "void": Action(each(invoices.void), probe(invoices.find, invoices.voided), KEYED, links=("customer_id",)),
         },
         get=reading.get_invoices,

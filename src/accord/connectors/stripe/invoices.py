@@ -186,6 +186,22 @@ async def void(steps: Steps) -> Outcome:
     return Committed(vendor_id, {"status": "void"})
 
 
+async def write_off(steps: Steps) -> Outcome:
+    """Mark an invoice as uncollectible: Stripe asks for nothing any more. One that is paid stays so."""
+    invoice = await find(steps.session, steps.write)
+    if invoice is None:
+        return Rejected("not_writable", "the invoice is not known in Stripe yet", ("id",))
+    if invoice["status"] == "open":
+        invoice = await steps.post("uncollectible", f"invoices/{invoice['id']}/mark_uncollectible")
+    return Committed(str(invoice["id"]), {"status": invoice["status"]})
+
+
+def given_up(invoice: Json) -> Outcome:
+    if invoice["status"] == "open":
+        return Absent("the invoice is open")
+    return Committed(str(invoice["id"]))
+
+
 def voided(invoice: Json) -> Outcome:
     return (
         Committed(str(invoice["id"])) if invoice["status"] == "void" else Absent(f"the invoice is {invoice['status']}")

@@ -47,6 +47,7 @@ class Firm:
     )
     service_item: str = "ACCORD-SERVICES"
     expense_categories: tuple[str, ...] = ("Travel", "Hotel", "Meals", "Other")
+    write_off_item: str = "ACCORD-WRITE-OFF"
     first_year: int = 2015
     last_year: int = 2035
 
@@ -72,6 +73,7 @@ def settle(account: Account, firm: Firm) -> None:
                startDate=first.isoformat(), endDate=last.isoformat(), closed=False, arLocked=False)  # fmt: skip
     _enter(account, "serviceSaleItem", externalId=firm.service_item, itemId="Professional services",
            displayName="Professional services")  # fmt: skip
+    _enter(account, "serviceSaleItem", externalId=firm.write_off_item, itemId="Bad debt", displayName="Bad debt")
     _enter(account, "employee", externalId="EMP-PM", entityId="Paula Meyer", firstName="Paula", lastName="Meyer",
            email="paula.meyer@meridian.example", subsidiary=firm.entities[0].id)  # fmt: skip
 
