@@ -165,29 +165,31 @@ CASH_TO_PLACES = Match(
     "What came in pays invoices or is unapplied cash, by payment and receipt.",
     ours="""
     SELECT x.key, sum(x.amount) AS amount, min(x.legal_entity) AS legal_entity, min(x.currency) AS currency,
-        NULL::text AS engagement
+        NULL::text AS engagement, max(x.changed_at) AS changed_at
     FROM (
         SELECT r.id AS key, (r.body -> 'amount' ->> 'amount')::numeric AS amount,
-            r.body ->> 'legal_entity' AS legal_entity, r.body -> 'amount' ->> 'currency' AS currency
+            r.body ->> 'legal_entity' AS legal_entity, r.body -> 'amount' ->> 'currency' AS currency, r.changed_at
         FROM record r WHERE r.kind = 'payment_application'
             AND EXISTS (SELECT FROM record p WHERE p.kind = 'payment' AND p.id = r.id)
         UNION ALL
         SELECT r.body ->> 'source_id', (r.body -> 'amount' ->> 'amount')::numeric, r.body ->> 'legal_entity',
-            r.body -> 'amount' ->> 'currency'
+            r.body -> 'amount' ->> 'currency', r.changed_at
         FROM record r WHERE r.kind = 'unapplied_cash' AND r.body ->> 'source_kind' = 'payment'
         UNION ALL
         SELECT r.body ->> 'source_id', (r.body -> 'amount' ->> 'amount')::numeric, NULL,
-            r.body -> 'amount' ->> 'currency'
+            r.body -> 'amount' ->> 'currency', r.changed_at
         FROM record r WHERE r.kind = 'cash_application' AND (r.body ->> 'in_erp')::boolean
     ) x GROUP BY 1
     """,
     theirs="""
     SELECT r.id, (r.body -> 'amount' ->> 'amount')::numeric + coalesce((r.body -> 'bank_fee' ->> 'amount')::numeric, 0),
-        r.body ->> 'legal_entity', r.body -> 'amount' ->> 'currency', NULL
+        r.body ->> 'legal_entity', r.body -> 'amount' ->> 'currency', NULL,
+        CASE WHEN o.trigger IS NOT NULL THEN 'infinity' ELSE r.changed_at END
     FROM record r
-    WHERE r.kind IN ('payment', 'receipt') AND NOT r.deleted AND r.changed_at < %(settled)s
-        AND NOT EXISTS (SELECT FROM open_process o JOIN process p ON p.id = o.process_id
-            WHERE p.trigger ->> 'subject' = r.id)
+    LEFT JOIN (
+        SELECT DISTINCT p.trigger ->> 'subject' AS trigger FROM open_process o JOIN process p ON p.id = o.process_id
+    ) o ON o.trigger = r.id
+    WHERE r.kind IN ('payment', 'receipt') AND NOT r.deleted
     """,
     owner="finance",
     settles_in_seconds=60,
