@@ -27,17 +27,22 @@ COLUMNS = """p.id, p.status, p.engagement, d.body ->> 'name', p.legal_entity, p.
     p.approved_at, p.reason, p.version"""
 NAMES = """LEFT JOIN record d ON d.kind = 'deal' AND d.id = p.engagement
 LEFT JOIN record c ON c.kind = 'customer' AND c.id = p.customer"""
-# The open ones have an index of their own; those of one engagement another, and only there the settled ones show.
-LIST = f"""
-SELECT {COLUMNS} FROM proposal p {NAMES}
-WHERE (%(engagement)s::text IS NOT NULL OR p.status IN ('draft', 'held', 'approved'))
-    AND (%(engagement)s::text IS NULL OR p.engagement = %(engagement)s)
-    AND (%(status)s::text IS NULL OR p.status = %(status)s)
-    AND (%(currency)s::text IS NULL OR p.currency = %(currency)s)
-    AND (%(entities)s::text[] IS NULL OR p.legal_entity = ANY(%(entities)s))
-    AND (%(after)s::numeric IS NULL OR (-p.net, p.id) > (-%(after)s::numeric, %(after_id)s))
-ORDER BY p.net DESC, p.id LIMIT %(limit)s
+# The open ones have an index of their own, those of one engagement another, and only there the settled ones show: two
+# statements, since a plan for both would use neither.
+NEXT = f"""
+WITH page AS (
+    SELECT * FROM proposal p
+    WHERE {{which}}
+        AND (%(status)s::text IS NULL OR p.status = %(status)s)
+        AND (%(currency)s::text IS NULL OR p.currency = %(currency)s)
+        AND (%(entities)s::text[] IS NULL OR p.legal_entity = ANY(%(entities)s))
+        AND (%(after)s::numeric IS NULL OR (-p.net, p.id) > (-%(after)s::numeric, %(after_id)s))
+    ORDER BY p.net DESC, p.id LIMIT %(limit)s
+)
+SELECT {COLUMNS} FROM page p {NAMES} ORDER BY p.net DESC, p.id
 """
+LIST_OPEN = NEXT.format(which="p.status IN ('draft', 'held', 'approved')")
+LIST_OF_ENGAGEMENT = NEXT.format(which="p.engagement = %(engagement)s")
 ONE = f"""
 SELECT {COLUMNS} FROM proposal p {NAMES}
 WHERE p.id = %(id)s AND (%(entities)s::text[] IS NULL OR p.legal_entity = ANY(%(entities)s))
@@ -204,7 +209,8 @@ async def list_proposals(
         "after_id": id,
         "limit": limit + 1,
     }
-    found = await (await db.execute(LIST, about)).fetchall()
+    query = LIST_OPEN if engagement is None else LIST_OF_ENGAGEMENT
+    found = await (await db.execute(query, about)).fetchall()
     rows = tuple(_proposal(row) for row in found[:limit])
     return Page(rows, keyset.encode(str(rows[-1].net.amount), rows[-1].id) if len(found) > limit else None)
 

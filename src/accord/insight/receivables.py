@@ -22,6 +22,7 @@ from accord.rules.measures.receivables import (
 
 ZERO = Decimal(0)
 MONTHS_BACK = 12  # count-back looks no further: what is older is said to be
+MONTHS_FIRST = 4  # most receivables are used up by so many months' sales, and the others are asked for only then
 PERIOD_MONTHS = 3  # the period of the simple method, the current month to date included
 # The ranges of `ageing.receivables` with the first day of each in days after the due date.
 AGES: Mapping[str, tuple[int | None, int | None]] = {
@@ -33,16 +34,15 @@ AGES: Mapping[str, tuple[int | None, int | None]] = {
     "over 120": (121, None),
 }
 
+# By day, of which there are few; what a day is part of is reckoned outside.
 OPEN = """
-SELECT r.currency, width_bucket(%(as_of)s - coalesce(r.due_on, %(as_of)s), ARRAY[1, 31, 61, 91, 121]), count(*),
-    sum(r.open), coalesce(sum(r.open) FILTER (WHERE r.disputed), 0)
-FROM (SELECT *, greatest(gross - reduced - paid, 0) AS open FROM receivable) r
+SELECT r.currency, r.due_on, r.disputed, count(*), sum(greatest(r.gross - r.reduced - r.paid, 0)) FROM receivable r
 WHERE r.status = 'open' AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
-GROUP BY 1, 2
+GROUP BY 1, 2, 3
 """
 SALES = """
-SELECT r.currency, date_trunc('month', r.issued_on)::date, sum(r.gross) FROM receivable r
-WHERE r.issued_on >= %(since)s AND r.issued_on <= %(as_of)s AND r.status NOT IN ('draft', 'void')
+SELECT r.currency, r.issued_on, sum(r.gross) FROM receivable r
+WHERE r.issued_on >= %(since)s AND r.issued_on <= %(until)s AND r.status NOT IN ('draft', 'void')
     AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
 GROUP BY 1, 2
 """
@@ -57,18 +57,22 @@ WHERE u.kind = 'unapplied_cash' AND NOT u.deleted
 GROUP BY 1
 """
 ROWS = """
+WITH page AS (
+    SELECT * FROM receivable r
+    WHERE r.status = 'open' AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
+        AND (%(currency)s::text IS NULL OR r.currency = %(currency)s)
+        AND (%(latest)s::date IS NULL OR coalesce(r.due_on, %(as_of)s) <= %(latest)s)
+        AND (%(earliest)s::date IS NULL OR coalesce(r.due_on, %(as_of)s) >= %(earliest)s)
+        AND (NOT %(disputed)s OR r.disputed)
+        AND (%(after)s::date IS NULL OR (coalesce(r.due_on, 'infinity'), r.invoice_id) > (%(after)s, %(after_id)s))
+    ORDER BY coalesce(r.due_on, 'infinity'), r.invoice_id LIMIT %(limit)s
+)
 SELECT r.invoice_id, r.number, r.engagement, d.body ->> 'name', c.body ->> 'legal_name', r.legal_entity, r.currency,
     r.issued_on, r.due_on, r.gross, r.paid, greatest(r.gross - r.reduced - r.paid, 0), r.disputed
-FROM receivable r
+FROM page r
 LEFT JOIN record d ON d.kind = 'deal' AND d.id = r.engagement
 LEFT JOIN record c ON c.kind = 'customer' AND c.id = r.customer
-WHERE r.status = 'open' AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
-    AND (%(currency)s::text IS NULL OR r.currency = %(currency)s)
-    AND (%(latest)s::date IS NULL OR coalesce(r.due_on, %(as_of)s) <= %(latest)s)
-    AND (%(earliest)s::date IS NULL OR coalesce(r.due_on, %(as_of)s) >= %(earliest)s)
-    AND (NOT %(disputed)s OR r.disputed)
-    AND (%(after)s::date IS NULL OR (coalesce(r.due_on, 'infinity'), r.invoice_id) > (%(after)s, %(after_id)s))
-ORDER BY coalesce(r.due_on, 'infinity'), r.invoice_id LIMIT %(limit)s
+ORDER BY coalesce(r.due_on, 'infinity'), r.invoice_id
 """
 
 
@@ -138,18 +142,35 @@ class InvoicePage:
 async def receivables(db: Connection, as_of: date, entities: Sequence[str] | None = None) -> list[Receivables]:
     """Receivables in each currency that has any, or had sales lately."""
     firsts = _firsts(as_of)
-    about = {"as_of": as_of, "since": firsts[-1], "entities": None if entities is None else list(entities)}
+    about = {"as_of": as_of, "entities": None if entities is None else list(entities)}
     owed: dict[str, dict[int, tuple[int, Decimal, Decimal]]] = {}
-    for currency, index, *rest in await (await db.execute(OPEN, about)).fetchall():
-        owed.setdefault(currency, {})[index] = (rest[0], rest[1], rest[2])
+    for currency, due, disputed, count, amount in await (await db.execute(OPEN, about)).fetchall():
+        buckets = owed.setdefault(currency, {})
+        before = buckets.get(_bucket(due, as_of), (0, ZERO, ZERO))
+        argued = amount if disputed else ZERO
+        buckets[_bucket(due, as_of)] = (before[0] + count, before[1] + amount, before[2] + argued)
     sold: dict[str, dict[date, Decimal]] = {}
-    for currency, month, amount in await (await db.execute(SALES, about)).fetchall():
-        sold.setdefault(currency, {})[month] = amount
+    await _add_sales(db, sold, {**about, "since": firsts[MONTHS_FIRST - 1], "until": as_of})
+    if any(sum(each[1] for each in due.values()) > sum(sold.get(unit, {}).values()) for unit, due in owed.items()):
+        older = {"since": firsts[-1], "until": firsts[MONTHS_FIRST - 1] - timedelta(days=1)}
+        await _add_sales(db, sold, {**about, **older})
     cash = dict(await (await db.execute(UNAPPLIED, about)).fetchall())
     return [
         _of(currency, owed.get(currency, {}), sold.get(currency, {}), cash.get(currency, ZERO), firsts, as_of)
         for currency in sorted({*owed, *sold, *(each for each, amount in cash.items() if amount)})
     ]
+
+
+async def _add_sales(db: Connection, sold: dict[str, dict[date, Decimal]], about: dict[str, object]) -> None:
+    for currency, day, amount in await (await db.execute(SALES, about)).fetchall():
+        months, month = sold.setdefault(currency, {}), day.replace(day=1)
+        months[month] = months.get(month, ZERO) + amount
+
+
+def _bucket(due: date | None, as_of: date) -> int:
+    """Which of AGES; an invoice without a due date is current."""
+    late = 0 if due is None else (as_of - due).days
+    return next(index for index, (_, last) in enumerate(AGES.values()) if last is None or late <= last)
 
 
 async def open_invoices(

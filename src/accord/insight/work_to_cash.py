@@ -14,7 +14,7 @@ from accord.model.money import Money
 from accord.rules.measures import latency
 from accord.rules.measures.latency import Latency
 
-MOST = 5_000  # invoices that the picture is made of: the newest of the span
+MOST = 2_000  # invoices that the picture is made of: the newest of the span
 
 # Order and names of the steps, with the measures that define them; the last one is the whole way.
 STEPS: tuple[tuple[str, str, Latency], ...] = (
@@ -27,23 +27,26 @@ STEPS: tuple[tuple[str, str, Latency], ...] = (
     ("whole", "Work to cash", latency.work_to_cash),
 )
 
-INVOICES = """
+NEWEST = """
+    SELECT * FROM receivable r
+    WHERE r.issued_on >= %(since)s AND r.status NOT IN ('draft', 'void')
+        AND (%(currency)s::text IS NULL OR r.currency = %(currency)s)
+        AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
+    ORDER BY r.issued_on DESC, r.invoice_id DESC LIMIT %(most)s
+"""
+INVOICES = f"""
     SELECT r.invoice_id, r.number, r.engagement, r.legal_entity, r.currency, r.net, r.issued_on, r.issued_at,
         r.paid_at, p.period_from::timestamp AT TIME ZONE 'UTC' AS worked_at, p.proposed_at, n.changed_at AS posted_at,
         coalesce(p.work_approved_at, CASE WHEN p.id IS NULL THEN (
             SELECT max(i.approved_at) FROM item_part q JOIN billable_item i ON i.id = q.item_id
             WHERE q.document = r.invoice_id) END) AS work_approved_at,
         p.approved_at, p.id IS NULL AS without_proposal
-    FROM receivable r
+    FROM ({NEWEST}) r
     LEFT JOIN proposal p ON p.id = r.invoice_id
     LEFT JOIN record n ON n.kind = 'invoice_posting' AND n.id = r.invoice_id
-    WHERE r.issued_on >= %(since)s AND r.status NOT IN ('draft', 'void')
-        AND (%(currency)s::text IS NULL OR r.currency = %(currency)s)
-        AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
-    ORDER BY r.issued_on DESC, r.invoice_id DESC LIMIT %(most)s
 """
 LASTED = """
-    SELECT i.*, s.step, extract(epoch FROM s.until - s.since) / 3600 AS hours FROM invoice i
+    SELECT i.*, s.step, extract(epoch FROM s.until - s.since) AS seconds FROM invoice i
     CROSS JOIN LATERAL (VALUES ('approval', i.worked_at, i.work_approved_at),
         ('draft', i.work_approved_at, i.proposed_at), ('approved', i.proposed_at, i.approved_at),
         ('issued', CASE WHEN i.without_proposal THEN i.work_approved_at ELSE i.approved_at END, i.issued_at),
@@ -54,25 +57,24 @@ LASTED = """
 # reckon it; a credit weighs as much as an invoice of its size.
 READ = f"""
 WITH invoice AS MATERIALIZED ({INVOICES}), lasted AS MATERIALIZED ({LASTED}), weighed AS (
-    SELECT l.step, l.currency, l.hours, abs(l.net) AS weight,
-        sum(abs(l.net)) OVER (PARTITION BY l.currency, l.step ORDER BY l.hours) AS reached,
+    SELECT l.step, l.currency, l.seconds, abs(l.net) AS weight,
+        sum(abs(l.net)) OVER (PARTITION BY l.currency, l.step ORDER BY l.seconds) AS reached,
         sum(abs(l.net)) OVER (PARTITION BY l.currency, l.step) AS whole
     FROM lasted l
 )
-SELECT currency, step, count(*), min(hours) FILTER (WHERE reached >= 0.5 * whole AND whole > 0),
-    min(hours) FILTER (WHERE reached >= 0.9 * whole AND whole > 0), sum(weight)
+SELECT currency, step, count(*), min(seconds) FILTER (WHERE reached >= 0.5 * whole AND whole > 0) / 3600,
+    min(seconds) FILTER (WHERE reached >= 0.9 * whole AND whole > 0) / 3600, sum(weight)
 FROM weighed GROUP BY 1, 2
 """
-COUNT = f"""
-WITH invoice AS MATERIALIZED ({INVOICES}) SELECT currency, count(*) FROM invoice GROUP BY 1 ORDER BY 1
-"""
+COUNT = f"SELECT i.currency, count(*) FROM ({NEWEST}) i GROUP BY 1 ORDER BY 1"
 ROWS = f"""
 WITH invoice AS MATERIALIZED ({INVOICES}), lasted AS ({LASTED})
-SELECT l.invoice_id, l.number, l.engagement, d.body ->> 'name', l.legal_entity, l.currency, l.net, l.issued_on, l.hours
+SELECT l.invoice_id, l.number, l.engagement, d.body ->> 'name', l.legal_entity, l.currency, l.net, l.issued_on,
+    l.seconds / 3600, l.seconds
 FROM lasted l LEFT JOIN record d ON d.kind = 'deal' AND d.id = l.engagement
 WHERE l.step = %(step)s
-    AND (%(after)s::numeric IS NULL OR (-l.hours, l.invoice_id) > (-%(after)s::numeric, %(after_id)s))
-ORDER BY l.hours DESC, l.invoice_id LIMIT %(limit)s
+    AND (%(after)s::numeric IS NULL OR (-l.seconds, l.invoice_id) > (-%(after)s::numeric, %(after_id)s))
+ORDER BY l.seconds DESC, l.invoice_id LIMIT %(limit)s
 """
 
 
@@ -160,8 +162,8 @@ async def slowest(
     place = {"after": None if after is None else keyset.number(after), "after_id": id, "limit": limit + 1}
     about = {**_about(as_of - timedelta(days=days), currency, entities), **place, "step": step}
     found = await (await db.execute(ROWS, about)).fetchall()
-    rows = tuple(StepRow(*(*row[:5], Money(row[6], row[5]), *row[7:])) for row in found[:limit])
-    return StepPage(rows, keyset.encode(str(rows[-1].hours), rows[-1].invoice_id) if len(found) > limit else None)
+    rows = tuple(StepRow(*(*row[:5], Money(row[6], row[5]), *row[7:9])) for row in found[:limit])
+    return StepPage(rows, keyset.encode(str(found[limit - 1][9]), rows[-1].invoice_id) if len(found) > limit else None)
 
 
 def _about(since: date, currency: str | None, entities: Sequence[str] | None) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from accord.db import keyset
@@ -27,7 +28,9 @@ WHERE match = ANY(%(matches)s) ORDER BY match, id DESC
 SUMS = """
 SELECT b.match, coalesce(b.currency, '') AS currency, count(*), sum(abs(b.difference)), min(b.first_seen),
     count(*) FILTER (WHERE b.attested_by IS NOT NULL),
-    array_agg(width_bucket(extract(epoch FROM %(now)s - b.first_seen) / 86400, ARRAY[1, 8, 31]::numeric[]))
+    count(*) FILTER (WHERE b.first_seen > %(now)s - interval '1 day'),
+    count(*) FILTER (WHERE b.first_seen > %(now)s - interval '8 days'),
+    count(*) FILTER (WHERE b.first_seen > %(now)s - interval '31 days')
 FROM reconciliation_break b
 WHERE %(entities)s::text[] IS NULL OR b.legal_entity = ANY(%(entities)s)
 GROUP BY 1, 2 ORDER BY 1, 2
@@ -117,10 +120,10 @@ async def board(db: Connection, now: datetime, entities: Sequence[str] | None = 
         row[0]: row[1:] for row in await (await db.execute(RUNS, {"matches": [m.name for m in MATCHES]})).fetchall()
     }
     found: dict[str, list[BreakSum]] = {}
-    for match, currency, count, amount, oldest, attested, ages in await (
+    for match, currency, count, amount, oldest, attested, *younger in await (
         await db.execute(SUMS, {"now": now, "entities": scope})
     ).fetchall():
-        by_age = tuple(ages.count(index) for index in range(len(AGES)))
+        by_age = tuple(after - before for before, after in pairwise((0, *younger, count)))
         found.setdefault(match, []).append(BreakSum(currency, count, amount, oldest, attested, by_age))
     return [_line(each, runs.get(each.name, NEVER), tuple(found.get(each.name, ()))) for each in MATCHES]
 
