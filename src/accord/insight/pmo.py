@@ -76,9 +76,9 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything of the first page of the PMO, as of one day."""
+    """Everything of the first page of the PMO, as of one moment."""
 
-    today: date
+    as_of: datetime
     weeks: Weeks
     missing: MissingTime
     caps: tuple[CapLine, ...]
@@ -114,7 +114,7 @@ async def overview(db: Connection, now: datetime, entities: Sequence[str] | None
     due = await (await db.execute(DUE, about)).fetchall()
     on_hold = await (await db.execute(ON_HOLD, about)).fetchall()
     return Overview(
-        today=today,
+        as_of=now,
         weeks=weeks,
         missing=await missing_time(db, weeks, entities=entities),
         caps=tuple(await caps(db, today, entities=entities)),

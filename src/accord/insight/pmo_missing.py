@@ -11,7 +11,7 @@ from typing import Any
 from accord.db import keyset
 from accord.engine.shell import Connection
 from accord.insight.engagements import sums
-from accord.insight.pmo_hours import AVAILABLE, FREE_TASKS, IS_BILLABLE, WITH_FREE_TASKS, Weeks, time_sources
+from accord.insight.pmo_hours import AVAILABLE, ENTRIES, FREE_TASKS, IS_BILLABLE, WITH_FREE_TASKS, Weeks, time_sources
 from accord.ledger import terms as declared
 from accord.model.money import Money
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
@@ -23,18 +23,17 @@ NOBODY = "nobody"
 
 # Per person and week, so that more in one week makes up for nothing in another; then summed for each person.
 GAPS = f"""
-WITH {AVAILABLE}, told AS (
-    SELECT w.worker, p.starts_on, coalesce(sum(w.quantity) FILTER (WHERE w.status = 'approved'), 0) AS approved,
-        coalesce(sum(w.quantity) FILTER (WHERE w.status = 'submitted'), 0) AS submitted,
-        coalesce(sum(w.quantity) FILTER (WHERE w.status IN ('rejected', 'recalled')), 0) AS returned
-    FROM work_entry w JOIN part p ON p.worker = w.worker AND w.worked_on BETWEEN p.lo AND p.hi
-    WHERE w.current AND w.kind = 'time' AND w.worked_on BETWEEN %(first_day)s AND %(last_day)s
-    GROUP BY 1, 2
+WITH {AVAILABLE}, {ENTRIES}, told AS (
+    SELECT worker, starts_on, hours AS expected, 0 AS approved, 0 AS submitted, 0 AS returned FROM available
+    UNION ALL
+    SELECT p.worker, p.starts_on, 0, CASE WHEN w.status = 'approved' THEN w.quantity ELSE 0 END,
+        CASE WHEN w.status = 'submitted' THEN w.quantity ELSE 0 END,
+        CASE WHEN w.status IN ('rejected', 'recalled') THEN w.quantity ELSE 0 END
+    FROM entry w JOIN part p ON p.worker = w.worker AND w.worked_on BETWEEN p.lo AND p.hi
 ), week AS (
-    SELECT a.worker, a.starts_on, a.hours AS expected, coalesce(t.approved, 0) AS approved,
-        coalesce(t.submitted, 0) AS submitted, coalesce(t.returned, 0) AS returned,
-        greatest(a.hours - coalesce(t.approved, 0) - coalesce(t.submitted, 0), 0) AS lacking
-    FROM available a LEFT JOIN told t ON t.worker = a.worker AND t.starts_on = a.starts_on
+    SELECT worker, starts_on, sum(expected) AS expected, sum(approved) AS approved, sum(submitted) AS submitted,
+        sum(returned) AS returned, greatest(sum(expected - approved - submitted), 0) AS lacking
+    FROM told GROUP BY 1, 2
 )"""
 BY_PERSON = f"""{GAPS}
 SELECT p.worker, p.name, coalesce(p.manager, ''), (SELECT m.name FROM employment m WHERE m.worker = p.manager
