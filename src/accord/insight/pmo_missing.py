@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -20,6 +21,8 @@ from accord.rules.missing_time import Brought, UncappedPrices, worth_of_untold
 # So far back an hour of a person is looked up to say what one is worth.
 LOOK_BACK = timedelta(weeks=8)
 NOBODY = "nobody"
+# So much is reckoned before others of the process have their turn: some milliseconds.
+AT_ONCE, TERMS_AT_ONCE = 250, 25
 
 # Per person and week, so that more in one week makes up for nothing in another; then summed for each person.
 GAPS = f"""
@@ -276,10 +279,12 @@ async def _unapproved(
     about = {**weeks.parameters(entities), "workers": list(workers)}
     rows = await (await db.execute(SUBMITTED, about)).fetchall()
     seen = {(row[0], row[1]) for row in rows if row[0] is not None and (entities is None or row[1] in entities)}
-    prices = {key: UncappedPrices(terms) for key, terms in (await declared.latest(db, sorted(seen))).items()}
+    prices = await _prices(db, sorted(seen))
     amounts: dict[str, list[Money]] = {}
     unpriced: dict[str, Decimal] = {}
-    for engagement, entity, worker, role, task, billable, day, hours, count in rows:
+    for nth, (engagement, entity, worker, role, task, billable, day, hours, count) in enumerate(rows):
+        if nth % AT_ONCE == 0:
+            await asyncio.sleep(0)  # others of this process go on meanwhile
         known = prices.get((engagement, entity))
         entry = WorkEntry(
             "", 1, WorkKind.TIME, "", "", WorkStatus.SUBMITTED, day, hours, engagement, entity, worker, role=role,
@@ -291,6 +296,14 @@ async def _unapproved(
         elif value:
             amounts.setdefault(worker, []).append(Money(value.amount * count, value.currency))
     return amounts, unpriced
+
+
+async def _prices(db: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], UncappedPrices]:
+    found: dict[tuple[str, str], UncappedPrices] = {}
+    for first in range(0, len(keys), TERMS_AT_ONCE):
+        some = await declared.latest(db, keys[first : first + TERMS_AT_ONCE])
+        found |= {key: UncappedPrices(terms) for key, terms in some.items()}
+    return found
 
 
 def _missing(
