@@ -125,6 +125,27 @@ async def test_a_subscription_that_ended_early_is_promised_as_far_as_it_was_invo
     assert texts(await look(own_firm), "backlog")["unbilled USD"] == "0.00 USD"
 
 
+async def test_where_a_revenue_schedule_is_kept_backlog_is_less_what_was_recognised(own_firm: Pool) -> None:
+    """Of a price of 100,000.00 30,000.00 were recognised by October, as its second version says."""
+    async with transaction(own_firm) as db:
+        for month, day in (("2026-09", "2026-09-01"), ("2026-10", "2026-10-01")):
+            await db.execute(
+                "INSERT INTO accounting_period (legal_entity, period, starts_on, ends_on) VALUES ('DE', %s, %s, %s)",
+                [month, day, date.fromisoformat(day) + timedelta(days=29)],
+            )
+        for month, version, cumulative in (("2026-09", 1, 10_000), ("2026-10", 1, 20_000), ("2026-10", 2, 30_000)):
+            await db.execute(
+                "INSERT INTO revenue_row (engagement, legal_entity, obligation_id, period, version, price, done, whole,"
+                " cumulative, recognised, caught_up, currency, told, kept_at) VALUES (%s, 'DE', 'OBL', %s, %s, 100000,"
+                " 1, 1, %s, 0, 0, 'EUR', 't', %s)",
+                [DEAL, month, version, cumulative, NOW],
+            )
+    assert texts(await look(own_firm), "backlog") == {
+        "contracted EUR": "70000.00 EUR", "unbilled JPY": "0 JPY", "unbilled USD": "90000.00 USD",
+    }  # fmt: skip
+    assert eur("70000.00") in (await one(own_firm, with_costs=False)).remaining
+
+
 async def test_hours_count_in_the_legal_entity_a_person_worked_for_on_that_day(own_firm: Pool) -> None:
     moved = person("ben", legal_entity="DE", valid_from=date(2026, 11, 2), calendar="DE")
     async with transaction(own_firm) as db:

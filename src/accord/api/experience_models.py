@@ -125,8 +125,8 @@ class Margin(Output):
 class EngagementSummary(Output):
     """One engagement for those who answer for it. Amounts are before tax, but `invoiced`, `paid` and `overdue`.
 
-    `remaining` is contracted and not invoiced; `not_approved_hours` wait for submission or approval. `margins` is null
-    for a key without the role `costs`.
+    `remaining` is contracted and not recognised where a revenue schedule is kept, else not invoiced;
+    `not_approved_hours` wait for submission or approval. `margins` is null for a key without the role `costs`.
     """
 
     id: str

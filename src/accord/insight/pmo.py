@@ -12,7 +12,7 @@ from accord.insight.pmo_activation import Activation, activation
 from accord.insight.pmo_caps import CapLine, caps
 from accord.insight.pmo_hours import Weeks
 from accord.insight.pmo_missing import MissingTime, missing_time
-from accord.insight.pmo_money import Stand, changed, ledger_changed, stands, wip_days
+from accord.insight.pmo_money import Stand, backlogs, changed, ledger_changed, stands, together, wip_days
 from accord.insight.pmo_utilization import Utilization, utilization
 from accord.model.money import Money
 from accord.rules.measures.definition import Reading
@@ -76,9 +76,9 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything of the first page of the PMO, as of one day."""
+    """Everything of the first page of the PMO, as of one moment."""
 
-    today: date
+    as_of: datetime
     weeks: Weeks
     missing: MissingTime
     caps: tuple[CapLine, ...]
@@ -107,14 +107,14 @@ async def overview(db: Connection, now: datetime, entities: Sequence[str] | None
     """What a reader of these legal entities (None for all) sees."""
     today = now.date()
     weeks = Weeks.until(today, WEEKS)
-    whole = await stands(db, entities=entities)
+    single = await stands(db, entities=entities, each=True)
     used = await utilization(db, weeks.first_day, weeks.last_day, entities=entities)
     funnel = await activation(db, now - FUNNEL, entities)
     about = {"today": today, "entities": None if entities is None else list(entities)}
     due = await (await db.execute(DUE, about)).fetchall()
     on_hold = await (await db.execute(ON_HOLD, about)).fetchall()
     return Overview(
-        today=today,
+        as_of=now,
         weeks=weeks,
         missing=await missing_time(db, weeks, entities=entities),
         caps=tuple(await caps(db, today, entities=entities)),
@@ -126,10 +126,10 @@ async def overview(db: Connection, now: datetime, entities: Sequence[str] | None
             OnHold(id, name or id, status, since, tuple(money(each) for each in value or ()))
             for id, name, status, since, value in on_hold
         ),
-        held=sums([each.held for each in whole if each.held]),
+        held=sums([each.held for each in together(single) if each.held]),
         used=used,
         activation=funnel,
-        measures=await _measures(db, today, whole, used, funnel, entities),
+        measures=await _measures(db, today, single, used, funnel, entities),
     )
 
 
@@ -137,15 +137,15 @@ async def measures(db: Connection, now: datetime, entities: Sequence[str] | None
     """The readings alone."""
     today = now.date()
     weeks = Weeks.until(today, WEEKS)
-    whole = await stands(db, entities=entities)
+    single = await stands(db, entities=entities, each=True)
     used = await utilization(db, weeks.first_day, weeks.last_day, entities=entities)
-    return await _measures(db, today, whole, used, await activation(db, now - FUNNEL, entities), entities)
+    return await _measures(db, today, single, used, await activation(db, now - FUNNEL, entities), entities)
 
 
 async def _measures(
     db: Connection,
     today: date,
-    whole: Sequence[Stand],
+    single: Sequence[Stand],
     used: Utilization,
     funnel: Activation,
     entities: Sequence[str] | None,
@@ -161,10 +161,11 @@ async def _measures(
     for each in lately:
         rows = f"/pmo/engagements?currency={each.currency}"
         found += [Measured(one, f"{each.currency}, {months}", ledger, rows) for one in each.realization]
-    by_currency = {each.currency: each for each in whole}
-    for each in whole:
+    by_currency = {each.currency: each for each in together(single)}
+    for each in backlogs(single):
         rows = f"/pmo/engagements?currency={each.currency}"
-        found.append(Measured(each.backlog, f"{each.currency}, as of {today}", (*contracts, *ledger), rows))
+        sources = (*contracts, *ledger) if each.kept_at is None else (("revenue schedule", each.kept_at),)
+        found.append(Measured(each.backlog, f"{each.currency}, as of {today}", sources, rows))
     for each in lately:
         rows = f"/pmo/engagements?currency={each.currency}"
         reading = wip_days(by_currency.get(each.currency), each, days)

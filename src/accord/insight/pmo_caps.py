@@ -41,9 +41,12 @@ ORDER BY c.counter, c.engagement, c.legal_entity
 """
 # A cap of one task sees that task's work alone.
 OF_TASKS = """
-SELECT b.engagement, b.legal_entity, b.task, sum(p.amount) FROM billable_item b JOIN item_part p ON p.item_id = b.id
-WHERE b.engagement = ANY(%(ids)s) AND b.task = ANY(%(tasks)s) AND b.worked_on >= %(since)s
-    AND p.disposition = ANY(%(consuming)s)
+SELECT w.engagement, w.legal_entity, w.task, sum(p.amount)
+FROM (SELECT DISTINCT * FROM unnest(%(ids)s::text[], %(of)s::text[], %(tasks)s::text[]) AS x (id, entity, task)) x
+JOIN work_entry w ON w.engagement = x.id AND w.legal_entity = x.entity AND w.task = x.task AND w.current
+    AND w.worked_on >= %(since)s
+JOIN billable_item b ON b.source_id = w.id AND b.source_revision = w.revision AND b.kind = 'time' AND b.reverses IS NULL
+JOIN item_part p ON p.item_id = b.id AND p.disposition = ANY(%(consuming)s)
 GROUP BY 1, 2, 3
 """
 
@@ -109,9 +112,12 @@ async def caps(
         return []
     lately = await stands(db, ids=engagements, entities=entities, since=since, each=True)
     whole = await stands(db, ids=engagements, entities=entities, each=True)
-    tasks = sorted({row[4] for row in rows if row[4] is not None})
-    asked = {"ids": engagements, "tasks": tasks, "since": since, "consuming": list(CONSUMING)}
-    of_task = await (await db.execute(OF_TASKS, asked)).fetchall() if tasks else []
+    lines = [row for row in rows if row[4] is not None]
+    asked = {
+        "ids": [row[8] for row in lines], "of": [row[9] for row in lines], "tasks": [row[4] for row in lines],
+        "since": since, "consuming": list(CONSUMING),
+    }  # fmt: skip
+    of_task = await (await db.execute(OF_TASKS, asked)).fetchall() if lines else []
     pace = _Pace(
         days=(today - since).days + 1,
         today=today,
@@ -119,8 +125,7 @@ async def caps(
         whole={(each.engagement, each.legal_entity): each for each in whole},
         of_task={(engagement, entity, task): amount for engagement, entity, task, amount in of_task},
     )
-    lines = [_line(found, pace) for found in by_cap.values()]
-    return sorted(lines, key=_urgency)
+    return sorted((_line(found, pace) for found in by_cap.values()), key=_urgency)
 
 
 @dataclass(frozen=True, slots=True)

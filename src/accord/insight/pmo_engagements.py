@@ -142,8 +142,8 @@ class Summary:
 
     @property
     def remaining(self) -> tuple[Money, ...]:
-        """Contracted and not invoiced."""
-        amounts = [each.backlog.value for each in self.stands if each.contracted]
+        """The backlog: contracted less recognised where a revenue schedule is kept, else less invoiced."""
+        amounts = [each.backlog.value for each in self.stands if each.contracted or each.price is not None]
         return sums([each for each in amounts if isinstance(each, Money)])
 
     @property

@@ -14,6 +14,8 @@ from typing import Any
 from accord.engine.shell import Connection
 
 # Days are counted once for each calendar, pattern of workdays and range, not for each person: there are few of those.
+# What belongs together is appended and summed rather than joined: PostgreSQL cannot know how many rows come out of
+# these tables, and would join them row by row.
 AVAILABLE = """
 span AS (
     SELECT * FROM unnest(%(starts)s::date[], %(ends)s::date[]) AS s (starts_on, ends_on)
@@ -31,23 +33,28 @@ span AS (
 ), counted AS (
     SELECT calendar, workdays, lo, hi, count(*) AS days, count(*) FILTER (WHERE closed) AS closed
     FROM workday GROUP BY 1, 2, 3, 4
-), off AS (
-    SELECT p.worker, p.starts_on, sum(least(coalesce(t.hours, p.per_day), p.per_day)) AS hours
-    FROM part p JOIN time_off t ON t.worker = p.worker AND t.day BETWEEN p.lo AND p.hi
-    JOIN workday w ON (w.calendar, w.workdays, w.lo, w.hi, w.day) = (p.calendar, p.workdays, p.lo, p.hi, t.day)
-        AND NOT w.closed
-    GROUP BY 1, 2
 ), available AS (
-    SELECT p.worker, p.starts_on, round(sum(p.per_day * c.days), 2) AS contractual,
-        round(sum(p.per_day * c.closed), 2) AS holidays, round(coalesce(max(o.hours), 0), 2) AS time_off,
-        round(sum(p.per_day * (c.days - c.closed)) - coalesce(max(o.hours), 0), 2) AS hours
-    FROM part p
-    JOIN counted c ON (c.calendar, c.workdays, c.lo, c.hi) = (p.calendar, p.workdays, p.lo, p.hi)
-    LEFT JOIN off o ON o.worker = p.worker AND o.starts_on = p.starts_on
-    GROUP BY 1, 2
+    SELECT worker, starts_on, round(sum(contractual), 2) AS contractual, round(sum(holidays), 2) AS holidays,
+        round(sum(time_off), 2) AS time_off, round(sum(contractual - holidays - time_off), 2) AS hours
+    FROM (
+        SELECT p.worker, p.starts_on, p.per_day * c.days AS contractual, p.per_day * c.closed AS holidays, 0 AS time_off
+        FROM part p JOIN counted c ON (c.calendar, c.workdays, c.lo, c.hi) = (p.calendar, p.workdays, p.lo, p.hi)
+        UNION ALL
+        SELECT p.worker, p.starts_on, 0, 0, least(coalesce(t.hours, p.per_day), p.per_day)
+        FROM part p JOIN time_off t ON t.worker = p.worker AND t.day BETWEEN p.lo AND p.hi
+        JOIN workday w ON (w.calendar, w.workdays, w.lo, w.hi, w.day) = (p.calendar, p.workdays, p.lo, p.hi, t.day)
+            AND NOT w.closed
+    ) hours GROUP BY 1, 2
 ), person AS (
     SELECT DISTINCT ON (worker) worker, name, manager, practice, role, legal_entity FROM part
     ORDER BY worker, valid_from DESC
+)"""
+# The time of these days, read by its index before it is matched with people: a look for each person would read it all.
+ENTRIES = """
+entry AS MATERIALIZED (
+    SELECT w.worker, w.worked_on, w.status, w.quantity, w.billable, w.engagement, w.legal_entity, w.task
+    FROM work_entry w
+    WHERE w.current AND w.kind = 'time' AND w.worked_on BETWEEN %(first_day)s AND %(last_day)s
 )"""
 # The terms in force say which tasks nobody pays for; who told an entry may say so too.
 FREE_TASKS = """

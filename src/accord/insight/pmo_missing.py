@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -11,7 +12,7 @@ from typing import Any
 from accord.db import keyset
 from accord.engine.shell import Connection
 from accord.insight.engagements import sums
-from accord.insight.pmo_hours import AVAILABLE, FREE_TASKS, IS_BILLABLE, WITH_FREE_TASKS, Weeks, time_sources
+from accord.insight.pmo_hours import AVAILABLE, ENTRIES, FREE_TASKS, IS_BILLABLE, WITH_FREE_TASKS, Weeks, time_sources
 from accord.ledger import terms as declared
 from accord.model.money import Money
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
@@ -20,21 +21,22 @@ from accord.rules.missing_time import Brought, UncappedPrices, worth_of_untold
 # So far back an hour of a person is looked up to say what one is worth.
 LOOK_BACK = timedelta(weeks=8)
 NOBODY = "nobody"
+# So much is reckoned before others of the process have their turn: some milliseconds.
+AT_ONCE, TERMS_AT_ONCE = 250, 25
 
 # Per person and week, so that more in one week makes up for nothing in another; then summed for each person.
 GAPS = f"""
-WITH {AVAILABLE}, told AS (
-    SELECT w.worker, p.starts_on, coalesce(sum(w.quantity) FILTER (WHERE w.status = 'approved'), 0) AS approved,
-        coalesce(sum(w.quantity) FILTER (WHERE w.status = 'submitted'), 0) AS submitted,
-        coalesce(sum(w.quantity) FILTER (WHERE w.status IN ('rejected', 'recalled')), 0) AS returned
-    FROM work_entry w JOIN part p ON p.worker = w.worker AND w.worked_on BETWEEN p.lo AND p.hi
-    WHERE w.current AND w.kind = 'time' AND w.worked_on BETWEEN %(first_day)s AND %(last_day)s
-    GROUP BY 1, 2
+WITH {AVAILABLE}, {ENTRIES}, told AS (
+    SELECT worker, starts_on, hours AS expected, 0 AS approved, 0 AS submitted, 0 AS returned FROM available
+    UNION ALL
+    SELECT p.worker, p.starts_on, 0, CASE WHEN w.status = 'approved' THEN w.quantity ELSE 0 END,
+        CASE WHEN w.status = 'submitted' THEN w.quantity ELSE 0 END,
+        CASE WHEN w.status IN ('rejected', 'recalled') THEN w.quantity ELSE 0 END
+    FROM entry w JOIN part p ON p.worker = w.worker AND w.worked_on BETWEEN p.lo AND p.hi
 ), week AS (
-    SELECT a.worker, a.starts_on, a.hours AS expected, coalesce(t.approved, 0) AS approved,
-        coalesce(t.submitted, 0) AS submitted, coalesce(t.returned, 0) AS returned,
-        greatest(a.hours - coalesce(t.approved, 0) - coalesce(t.submitted, 0), 0) AS lacking
-    FROM available a LEFT JOIN told t ON t.worker = a.worker AND t.starts_on = a.starts_on
+    SELECT worker, starts_on, sum(expected) AS expected, sum(approved) AS approved, sum(submitted) AS submitted,
+        sum(returned) AS returned, greatest(sum(expected - approved - submitted), 0) AS lacking
+    FROM told GROUP BY 1, 2
 )"""
 BY_PERSON = f"""{GAPS}
 SELECT p.worker, p.name, coalesce(p.manager, ''), (SELECT m.name FROM employment m WHERE m.worker = p.manager
@@ -277,10 +279,12 @@ async def _unapproved(
     about = {**weeks.parameters(entities), "workers": list(workers)}
     rows = await (await db.execute(SUBMITTED, about)).fetchall()
     seen = {(row[0], row[1]) for row in rows if row[0] is not None and (entities is None or row[1] in entities)}
-    prices = {key: UncappedPrices(terms) for key, terms in (await declared.latest(db, sorted(seen))).items()}
+    prices = await _prices(db, sorted(seen))
     amounts: dict[str, list[Money]] = {}
     unpriced: dict[str, Decimal] = {}
-    for engagement, entity, worker, role, task, billable, day, hours, count in rows:
+    for nth, (engagement, entity, worker, role, task, billable, day, hours, count) in enumerate(rows):
+        if nth % AT_ONCE == 0:
+            await asyncio.sleep(0)  # others of this process go on meanwhile
         known = prices.get((engagement, entity))
         entry = WorkEntry(
             "", 1, WorkKind.TIME, "", "", WorkStatus.SUBMITTED, day, hours, engagement, entity, worker, role=role,
@@ -292,6 +296,14 @@ async def _unapproved(
         elif value:
             amounts.setdefault(worker, []).append(Money(value.amount * count, value.currency))
     return amounts, unpriced
+
+
+async def _prices(db: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], UncappedPrices]:
+    found: dict[tuple[str, str], UncappedPrices] = {}
+    for first in range(0, len(keys), TERMS_AT_ONCE):
+        some = await declared.latest(db, keys[first : first + TERMS_AT_ONCE])
+        found |= {key: UncappedPrices(terms) for key, terms in some.items()}
+    return found
 
 
 def _missing(

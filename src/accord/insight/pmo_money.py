@@ -73,6 +73,18 @@ SELECT CASE WHEN %(each)s THEN engagement ELSE '' END, CASE WHEN %(each)s THEN l
     sum(amount)
 FROM signed GROUP BY 1, 2, 3
 """
+# Where a revenue schedule is kept: the price of its obligations, and what was recognised up to its last period.
+REVENUE = """
+SELECT engagement, legal_entity, currency, sum(price), sum(cumulative), max(kept_at)
+FROM (
+    SELECT DISTINCT ON (r.engagement, r.legal_entity, r.obligation_id) r.engagement, r.legal_entity, r.currency,
+        r.price, r.cumulative, r.kept_at
+    FROM revenue_row r JOIN accounting_period p ON p.legal_entity = r.legal_entity AND p.period = r.period
+    WHERE (%(ids)s::text[] IS NULL OR r.engagement = ANY(%(ids)s))
+        AND (%(entities)s::text[] IS NULL OR r.legal_entity = ANY(%(entities)s))
+    ORDER BY r.engagement, r.legal_entity, r.obligation_id, p.starts_on DESC, r.version DESC
+) latest GROUP BY 1, 2, 3
+"""
 # Kinds of records whose newest change says how fresh money is.
 CHANGED = """
 SELECT k.kind, (SELECT r.changed_at FROM record r WHERE r.kind = k.kind ORDER BY r.changed_at DESC LIMIT 1)
@@ -84,7 +96,8 @@ POSTED = "SELECT max(posted_at) FROM (SELECT posted_at FROM transfer ORDER BY id
 @dataclass(slots=True)
 class Stand:
     """The money of one engagement (or of all: then it is '') in one legal entity and currency; by disposition, apart
-    for what is scheduled and for work."""
+    for what is scheduled and for work. `price` and `recognised` are of its revenue schedule, None where none is kept;
+    of all together they are not told."""
 
     engagement: str
     legal_entity: str
@@ -92,6 +105,9 @@ class Stand:
     contracted: Decimal = ZERO
     scheduled: dict[str, Decimal] = field(default_factory=dict)
     work: dict[str, Decimal] = field(default_factory=dict)
+    price: Decimal | None = None
+    recognised: Decimal = ZERO
+    kept_at: datetime | None = None
 
     def sum_of(self, dispositions: Iterable[str], *parts: Mapping[str, Decimal]) -> Money:
         """What lies in these dispositions, of work and schedule alike when no part is named."""
@@ -125,8 +141,11 @@ class Stand:
 
     @property
     def backlog(self) -> Reading:
-        """Of what is scheduled: contracted less invoiced."""
-        return sales.unbilled_backlog(self.value, self.sum_of(INVOICED, self.scheduled))
+        """Contracted less recognised where a revenue schedule is kept; else of what is scheduled, less invoiced."""
+        if self.price is None:
+            return sales.unbilled_backlog(self.value, self.sum_of(INVOICED, self.scheduled))
+        price, recognised = (Money(each, self.currency).rounded() for each in (self.price, self.recognised))
+        return sales.backlog(price, Money.zero(self.currency), recognised)
 
     @property
     def realization(self) -> tuple[Reading, ...]:
@@ -162,7 +181,38 @@ async def stands(
         (stand.scheduled if scheduled else stand.work)[disposition] = amount
     for *key, amount in await (await db.execute(CONTRACTED, about)).fetchall():
         found.setdefault(tuple(key), Stand(*key)).contracted = amount
+    if each:
+        for *key, price, recognised, kept_at in await (await db.execute(REVENUE, about)).fetchall():
+            stand = found.setdefault(tuple(key), Stand(*key))
+            stand.price, stand.recognised, stand.kept_at = price, recognised, kept_at
     return [found[key] for key in sorted(found)]
+
+
+def together(stands: Iterable[Stand]) -> list[Stand]:
+    """The money of all by currency. Pure."""
+    found: dict[str, Stand] = {}
+    for each in stands:
+        whole = found.setdefault(each.currency, Stand("", "", each.currency))
+        whole.contracted += each.contracted
+        for into, out_of in ((whole.scheduled, each.scheduled), (whole.work, each.work)):
+            for disposition, amount in out_of.items():
+                into[disposition] = into.get(disposition, ZERO) + amount
+    return [found[currency] for currency in sorted(found)]
+
+
+def backlogs(stands: Iterable[Stand]) -> list[Stand]:
+    """By currency what has a revenue schedule and what has none, apart, for they have different backlogs. Pure."""
+    with_schedule: dict[str, Stand] = {}
+    without: list[Stand] = []
+    for each in stands:
+        if each.price is None:
+            without.append(each)
+            continue
+        whole = with_schedule.setdefault(each.currency, Stand("", "", each.currency, price=ZERO))
+        whole.price = (whole.price or ZERO) + each.price
+        whole.recognised += each.recognised
+        whole.kept_at = max(filter(None, (whole.kept_at, each.kept_at)), default=None)
+    return [*(with_schedule[currency] for currency in sorted(with_schedule)), *together(without)]
 
 
 async def changed(db: Connection, kinds: Sequence[str]) -> tuple[tuple[str, datetime], ...]:

@@ -9,31 +9,37 @@ from decimal import Decimal
 
 from accord.db import keyset
 from accord.engine.shell import Connection
-from accord.insight.pmo_hours import AVAILABLE, FREE_TASKS, IS_BILLABLE, WITH_FREE_TASKS, time_sources
+from accord.insight.pmo_hours import AVAILABLE, ENTRIES, FREE_TASKS, IS_BILLABLE, WITH_FREE_TASKS, time_sources
 from accord.rules.measures import people
 from accord.rules.measures.definition import Reading
 
 ZERO = Decimal(0)
 
 BY_PERSON = f"""
-WITH {AVAILABLE}, {FREE_TASKS}, strategic AS (
+WITH {AVAILABLE}, {FREE_TASKS}, {ENTRIES}, strategic AS (
     SELECT DISTINCT given AS task FROM reference WHERE list = 'strategic_task'
 ), told AS (
-    SELECT w.worker, sum(w.quantity) FILTER (WHERE w.status = 'approved' AND {IS_BILLABLE}) AS billable,
-        sum(w.quantity) FILTER (WHERE w.status = 'approved' AND NOT {IS_BILLABLE} AND s.task IS NOT NULL) AS strategic,
-        sum(w.quantity) FILTER (WHERE w.status = 'approved' AND NOT {IS_BILLABLE} AND s.task IS NULL) AS other,
-        sum(w.quantity) FILTER (WHERE w.status = 'submitted' AND {IS_BILLABLE}) AS submitted
-    FROM work_entry w JOIN part p ON p.worker = w.worker AND w.worked_on BETWEEN p.lo AND p.hi
+    SELECT worker, contractual, time_off, holidays, hours, 0 AS billable, 0 AS strategic, 0 AS other, 0 AS submitted,
+        0 AS entries
+    FROM available
+    UNION ALL
+    SELECT w.worker, 0, 0, 0, 0, CASE WHEN w.status = 'approved' AND {IS_BILLABLE} THEN w.quantity ELSE 0 END,
+        CASE WHEN w.status = 'approved' AND NOT {IS_BILLABLE} AND s.task IS NOT NULL THEN w.quantity ELSE 0 END,
+        CASE WHEN w.status = 'approved' AND NOT {IS_BILLABLE} AND s.task IS NULL THEN w.quantity ELSE 0 END,
+        CASE WHEN w.status = 'submitted' AND {IS_BILLABLE} THEN w.quantity ELSE 0 END, 1
+    FROM entry w JOIN part p ON p.worker = w.worker AND w.worked_on BETWEEN p.lo AND p.hi
     {WITH_FREE_TASKS} LEFT JOIN strategic s ON s.task = w.task
-    WHERE w.current AND w.kind = 'time' AND w.status IN ('approved', 'submitted')
-        AND w.worked_on BETWEEN %(first_day)s AND %(last_day)s
-    GROUP BY 1
+    WHERE w.status IN ('approved', 'submitted')
+), summed AS (
+    SELECT worker, sum(contractual) AS contractual, sum(time_off) AS time_off, sum(holidays) AS holidays,
+        sum(hours) AS hours, sum(billable) AS billable, sum(strategic) AS strategic, sum(other) AS other,
+        sum(submitted) AS submitted, sum(entries) AS entries
+    FROM told GROUP BY 1
 )
-SELECT p.worker, p.name, p.practice, p.manager, p.legal_entity, a.contractual, a.time_off, a.holidays, a.hours,
-    coalesce(t.billable, 0), coalesce(t.strategic, 0), coalesce(t.other, 0), coalesce(t.submitted, 0)
-FROM person p JOIN available a ON a.worker = p.worker LEFT JOIN told t ON t.worker = p.worker
-WHERE (%(practice)s::text IS NULL OR coalesce(p.practice, '') = %(practice)s)
-    AND (a.hours > 0 OR t.worker IS NOT NULL)
+SELECT p.worker, p.name, p.practice, p.manager, p.legal_entity, s.contractual, s.time_off, s.holidays, s.hours,
+    s.billable, s.strategic, s.other, s.submitted
+FROM person p JOIN summed s ON s.worker = p.worker
+WHERE (%(practice)s::text IS NULL OR coalesce(p.practice, '') = %(practice)s) AND (s.hours > 0 OR s.entries > 0)
 ORDER BY p.worker
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -20,9 +21,12 @@ from accord.insight.pmo_utilization import utilization
 from accord.web import pmo_pictures as pictures
 from accord.web import pmo_words as words
 from accord.web.close_pages import Looking
+from accord.web.kept import Kept
 from accord.web.rendering import page
 
 MOST_PEOPLE = 100
+# Sums over all people of weeks change slowly and cost a second in a large firm; each page says as of when it is.
+KEPT_SECONDS = 20.0
 
 Cursor = Annotated[str | None, Query(max_length=500)]
 WeekCount = Annotated[int, Query(ge=1, le=53)]
@@ -31,8 +35,9 @@ Name = Annotated[str, Query(max_length=200)]
 
 def add_pmo_pages(app: FastAPI, state: State) -> None:
     """Add the pages of the PMO to the app."""
-    _overview(app, state)
-    _people(app, state)
+    kept = Kept(KEPT_SECONDS)
+    _overview(app, state, kept)
+    _people(app, state, kept)
     _money(app, state)
 
 
@@ -40,11 +45,14 @@ def _following(request: Request, cursor: str | None) -> str | None:
     return None if cursor is None else "?" + urlencode({**dict(request.query_params), "cursor": cursor})
 
 
-def _overview(app: FastAPI, state: State) -> None:
+def _overview(app: FastAPI, state: State, kept: Kept) -> None:
     @app.get("/pmo", include_in_schema=False)
     async def first(request: Request, session: Looking) -> Response:
-        async with state.pool.connection() as db:
-            found = await pmo.overview(db, state.now(), session.principal.scope)
+        async def read() -> pmo.Overview:
+            async with state.pool.connection() as db:
+                return await pmo.overview(db, state.now(), session.principal.scope)
+
+        found = await kept.get(("overview", session.principal.entities), read)
         used = pictures.utilization_rows(found.used.whole, found.used.practices, pmo.WEEKS)
         drawn = (
             ("used", "Utilization", used if found.used.people else []),
@@ -69,7 +77,7 @@ def _overview(app: FastAPI, state: State) -> None:
         )  # fmt: skip
 
 
-def _people(app: FastAPI, state: State) -> None:
+def _people(app: FastAPI, state: State, kept: Kept) -> None:
     @app.get("/pmo/missing-time", include_in_schema=False)
     async def missing(
         request: Request,
@@ -79,12 +87,18 @@ def _people(app: FastAPI, state: State) -> None:
         cursor: Cursor = None,
     ) -> Response:
         span = Weeks.until(state.now().date(), weeks)
-        async with state.pool.connection() as db:
-            found = await missing_time(db, span, entities=session.principal.scope, manager=manager)
+
+        async def read() -> tuple[pmo_missing.MissingTime, datetime]:
+            async with state.pool.connection() as db:
+                found = await missing_time(db, span, entities=session.principal.scope, manager=manager)
+            return found, state.now()
+
+        found, as_of = await kept.get(("missing time", session.principal.entities, span, manager), read)
         some = pmo_missing.page_of(found, cursor, MOST_PEOPLE)
         return page(
-            request, "pmo_missing.html", session, it=found, people=some.people, manager=manager, weeks=weeks,
-            now=state.now(), following=_following(request, some.next), hours=words.hours, formula=pmo_missing.FORMULA,
+            request, "pmo_missing.html", session, it=found, as_of=as_of, people=some.people, manager=manager,
+            weeks=weeks, now=state.now(), following=_following(request, some.next), hours=words.hours,
+            formula=pmo_missing.FORMULA,
         )  # fmt: skip
 
     @app.get("/pmo/person", include_in_schema=False)
@@ -109,14 +123,18 @@ def _people(app: FastAPI, state: State) -> None:
         cursor: Cursor = None,
     ) -> Response:
         span = Weeks.until(state.now().date(), weeks)
-        async with state.pool.connection() as db:
-            found = await utilization(
-                db, span.first_day, span.last_day, entities=session.principal.scope, practice=practice
-            )
+        scope = session.principal.scope
+
+        async def read() -> tuple[pmo_utilization.Utilization, datetime]:
+            async with state.pool.connection() as db:
+                found = await utilization(db, span.first_day, span.last_day, entities=scope, practice=practice)
+            return found, state.now()
+
+        found, as_of = await kept.get(("utilization", session.principal.entities, span, practice), read)
         some = pmo_utilization.page_of(found, cursor, MOST_PEOPLE)
         rows = pictures.utilization_rows(found.whole, found.practices if practice is None else (), weeks)
         return page(
-            request, "pmo_utilization.html", session, it=found, people=some.people, practice=practice,
+            request, "pmo_utilization.html", session, it=found, as_of=as_of, people=some.people, practice=practice,
             weeks=weeks, now=state.now(), following=_following(request, some.next), hours=words.hours,
             short=pictures.short, wide=pictures.bars(rows), narrow=pictures.bars(rows, narrow=True),
         )  # fmt: skip
