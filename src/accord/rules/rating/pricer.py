@@ -281,6 +281,8 @@ class Pricer:
             used: Decimal | None = amount
             if cap.limit.currency != self._terms.currency:
                 used = self._convert(amount, self._terms.currency, cap.limit.currency, on)
+                # Exactly as much is given back as was taken: no digits that a sum of many would lose.
+                used = None if used is None else used.quantize(NEARLY, rounding=ROUND_HALF_UP)
             self.counters.add(key, used or ZERO)
 
     def _draw(self, amount: Decimal, on: date) -> Decimal:
