@@ -3,6 +3,7 @@ and time passes only as a test says."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from accord.model.terms import BillingTerms, RateRow
 from accord.model.told_work import TOLD_KINDS
 from accord.records.observe import digest_of_record
 from accord.sandbox import VENDORS
+from accord.sandbox.kit.faults import Fault
 from accord.sandbox.kit.inprocess import InProcess, NoAnswer
 from accord.sandbox.kit.simulator import Delivery, ManualClock
 
@@ -83,6 +85,7 @@ class House:
     table: Connector
     config: Mapping[str, Any]
     received: int = 0
+    stored: Connection = field(init=False)
 
     def log_in(self) -> None:
         """Open the connection, anew when the vendor has forgotten our credentials."""
@@ -90,13 +93,17 @@ class House:
         given = {**self.simulator.credentials(f"https://{vendor}.test"), **self.config}
         secret = {each.name for each in self.table.credentials if each.secret}
         public = {each: value for each, value in given.items() if each not in secret}
-        stored = Connection(self.name, vendor, public, {each: given[each] for each in given.keys() & secret})
+        credentials = {each: given[each] for each in given.keys() & secret}
+        self.stored = stored = Connection(self.name, vendor, public, credentials)
         session = open_session(stored, now=self.clock.now, table=self.table, wire=self.way)
         secrets = {**stored.config, **stored.credentials}
         self.switchboard.add(Line(self.name, self.table, session, LocalBudget(), secrets))
 
     def admin(self, action: str, **arguments: Any) -> Any:
         return self.simulator.admin(action, arguments)
+
+    def fault(self, kind: Any, **options: Any) -> None:
+        self.simulator.faults.add(Fault(kind, **options))
 
     def later(self, **duration: float) -> None:
         self.clock.at += timedelta(**duration)
@@ -178,6 +185,12 @@ class House:
     async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         async with self.pool.connection() as db:
             return await (await db.execute(query, values)).fetchall()
+
+    async def until(self, count: str, least: int) -> None:
+        """Until a query counts as many; somebody else is at work."""
+        async with asyncio.timeout(60):
+            while (await self.rows(count))[0][0] < least:  # noqa: ASYNC110  (only the database knows)
+                await asyncio.sleep(0.01)
 
     async def run(self, statement: str, *values: Any) -> None:
         async with transaction(self.pool) as db:

@@ -40,6 +40,7 @@ from accord.invariants import watch as invariants
 from accord.ledger import postings
 from accord.ledger.approving import note_issued
 from accord.ledger.fitting import fit_waiting
+from accord.ledger.presence import Presence
 from accord.ledger.rating import rate_waiting
 from accord.ledger.told import ToldWorkTaker, take_bindable
 from accord.model.told_work import TOLD_KINDS
@@ -381,7 +382,9 @@ class WorkerProcess:
             self._steady("housekeeping", lambda: self._keep_house(switchboard, calls, held)),
         ]
         if any(kind in TOLD_KINDS for _, kind, _ in switchboard.pollable()):
+            presence = Presence(house.pool, switchboard, house.now)
             loops.append(self._steady("binding", self._bind))
+            loops.append(self._steady("presence", lambda: presence.run(self._stopping)))
         if any(line.connector.vendor == "timefiles" for line in switchboard.lines()):
             # Reading files of all kinds costs memory that a worker without them does not need.
             from accord.connectors.timefiles.watching import Drops

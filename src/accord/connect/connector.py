@@ -78,6 +78,7 @@ class Arrival:
 SendBatch = Callable[["Session", Sequence[Write]], Awaitable[Sequence[Outcome]]]
 Probe = Callable[["Session", Write], Awaitable[Outcome]]
 GetMany = Callable[["Session", Sequence[str]], Awaitable[Sequence[Observed]]]
+Present = Callable[["Session", Sequence[str]], Awaitable[Sequence[str]]]
 Changed = Callable[["Session", Watermark | None], AsyncIterator[Page]]
 
 
@@ -119,6 +120,8 @@ class Resource:
     changed: Changed | None = None
     poll_seconds: float = 30.0
     mapping: Any = None
+    # Which of these ids are there, where that costs less than to read them again.
+    present: Present | None = None
     # Whether a connection with these settings reads it; what not every firm has is read only where it is asked for.
     wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True
 

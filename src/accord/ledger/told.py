@@ -49,25 +49,19 @@ WHERE source = %(source)s AND settled_at IS NULL AND split_part(place, ' line ',
 """
 REMEMBER = """
 INSERT INTO told_work (connection, kind, vendor_id, place, version, digest, born_at, entries, gone, held, wants,
-    held_at)
+    held_at, last_day)
 SELECT %(connection)s, x.kind, x.vendor_id, x.place, x.version, x.digest, x.born_at, x.entries, x.gone, x.held, x.wants,
-    CASE WHEN x.held IS NOT NULL THEN clock_timestamp() END
+    CASE WHEN x.held IS NOT NULL THEN clock_timestamp() END, x.last_day
 FROM json_to_recordset(%(rows)s::json) AS x (kind text, vendor_id text, place text, version text, digest text,
-    born_at text, entries text[], gone boolean, held jsonb, wants text[]) ORDER BY 2, 3
+    born_at text, entries text[], gone boolean, held jsonb, wants text[], last_day date) ORDER BY 2, 3
 ON CONFLICT (connection, kind, vendor_id) DO UPDATE SET place = excluded.place, version = excluded.version,
     digest = excluded.digest, born_at = coalesce(told_work.born_at, excluded.born_at), entries = excluded.entries,
     gone = excluded.gone, held = excluded.held, wants = excluded.wants, held_at = excluded.held_at,
-    seen_at = clock_timestamp()
-"""
-# A poll reads the end of the last one again every time: that is no reason to write.
-SEEN = """
-UPDATE told_work t SET seen_at = clock_timestamp() FROM json_to_recordset(%(rows)s::json) AS x (kind text,
-    vendor_id text) WHERE t.connection = %(connection)s AND t.kind = x.kind AND t.vendor_id = x.vendor_id
-    AND t.seen_at < clock_timestamp() - interval '1 hour'
+    last_day = coalesce(excluded.last_day, told_work.last_day), seen_at = clock_timestamp()
 """
 # When it is told again, it is news, whatever it says.
 MISS = """
-UPDATE told_work SET digest = NULL, seen_at = clock_timestamp()
+UPDATE told_work SET digest = NULL
 WHERE connection = %(connection)s AND kind = %(kind)s AND vendor_id = ANY(%(ids)s) AND NOT gone
 """
 MISSED = """
@@ -138,10 +132,6 @@ class ToldWorkTaker:
             await work.take(db, batch.entries, batch.problems, source=connection)
         if batch.rows:
             await db.execute(REMEMBER, {"connection": connection, "rows": as_json(batch.rows)})
-        taken = {id(each) for each in fresh}
-        others = [{"kind": each.kind, "vendor_id": each.vendor_id} for each in newest if id(each) not in taken]
-        if others:
-            await db.execute(SEEN, {"connection": connection, "rows": as_json(others)})
 
     async def missed(self, db: Connection, connection: str, kind: str, vendor_ids: Sequence[str]) -> None:
         """These were asked for and not found, and nobody says that they were deleted: a case, and nothing is taken
@@ -257,6 +247,7 @@ def _row(told: Observed, place: str, built: Built, entries: Sequence[str], *, go
         "kind": told.kind, "vendor_id": told.vendor_id, "place": place, "version": told.version,
         "digest": _digest(told), "born_at": told.body.get("born_at"), "entries": list(entries), "gone": gone,
         "held": held, "wants": sorted(built.wants),
+        "last_day": max((each.worked_on.isoformat() for each in built.entries), default=None),
     }  # fmt: skip
 
 

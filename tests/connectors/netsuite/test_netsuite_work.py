@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -67,6 +68,21 @@ async def test_a_poll_goes_on_from_its_marks_and_tells_what_was_deleted(desk: De
     assert again[-1].version > seen[0].version
     assert later is not None
     assert later.id.partition(" ")[2] > later.at, "deletions have a mark of their own"
+
+
+async def test_a_mass_approval_is_read_again_for_minutes_and_not_for_ever(desk: Desk) -> None:
+    """What was dated long enough ago is settled: the mark moves on although nothing changes."""
+    await desk.project()
+    hire(desk)
+    week(desk, {}, {}, {})
+    _, mark = await poll(desk, TIME)
+    again, mark = await poll(desk, TIME, mark)
+    assert len(again) == 3
+    desk.session.now = lambda: datetime.now(UTC) + timedelta(minutes=12)
+    _, mark = await poll(desk, TIME, mark)
+    again, mark = await poll(desk, TIME, mark)
+    assert again == []
+    assert mark is not None
 
 
 async def test_what_is_not_there_is_a_tombstone_only_where_the_account_says_so(desk: Desk) -> None:

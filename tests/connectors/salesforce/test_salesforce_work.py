@@ -135,3 +135,20 @@ async def test_a_push_points_to_the_object_the_settings_name(house: House, firm:
     assert arrival.items == (Pointer("time_entry", id),)
     (arrival,) = WEBHOOK.reader({})({}, push.body)
     assert arrival.ignored == "Time_Entry__c is of no interest"
+
+
+async def test_a_mass_approval_is_read_again_for_minutes_and_not_for_ever(house: House, firm: SalesforceFirm) -> None:
+    """What was dated long enough ago is settled: the watermark moves on although nothing changes."""
+    firm.time(None)
+    await house.poll("time_entry")
+    assert await read(house) == 1
+    house.later(minutes=13)
+    await house.poll("time_entry")
+    assert await read(house) == 0
+
+
+async def read(house: House) -> int:
+    before = await house.rows("SELECT last_seen FROM poll WHERE kind = 'time_entry'")
+    await house.poll("time_entry")
+    after = await house.rows("SELECT last_seen FROM poll WHERE kind = 'time_entry'")
+    return int(after[0][0] - before[0][0])

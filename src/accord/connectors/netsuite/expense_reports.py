@@ -83,6 +83,11 @@ async def get(session: Session, vendor_ids: Sequence[str]) -> Sequence[Observed]
     return await told.missing(session, EXPENSE, vendor_ids, found)
 
 
+async def present(session: Session, vendor_ids: Sequence[str]) -> Sequence[str]:
+    """Which of these reports are there, in one query instead of a call each."""
+    return [str(row["id"]) for row in await recent.rows_of(session, vendor_ids, _query, id="t.id")]
+
+
 def _query(test: str) -> str:
     worker = ", ".join(f"{column} AS {name}" for name, column in told.WORKER.items())
     return (
@@ -123,5 +128,5 @@ def _with_currency(chart: Chart, line: Json) -> dict[str, Any]:
 
 RESOURCE = Resource(
     EXPENSE, "Expense report (expenseReport)", get=get, changed=changed, poll_seconds=60.0, mapping=REPORT,
-    wanted=told.wanted(EXPENSE),
+    present=present, wanted=told.wanted(EXPENSE),
 )  # fmt: skip

@@ -18,6 +18,7 @@ from accord.connect.session import Session
 from accord.connectors.netsuite.calls import Json, first_page, quoted, rows
 
 OVERLAP_SECONDS = 60  # NetSuite dates a record when its save begins and shows it when it ends
+SETTLED_AFTER = timedelta(minutes=10)
 PAGE_SIZE = 1000
 ZONE = "America/Los_Angeles"  # where new accounts start; `time_zone` in the settings
 EPOCH = "1970-01-01 00:00:00"
@@ -89,6 +90,11 @@ def since(mark: Watermark, of: str = "", *, column: str = "lastmodifieddate", id
 def page_size(session: Session) -> int:
     """Rows a page; the API has a limit of 1,000."""
     return int(session.config.get("page_size") or PAGE_SIZE)
+
+
+def settled(session: Session) -> str:
+    """A local time before which all that was dated is seen by now, even if the account's clock is minutes behind."""
+    return (session.now() - SETTLED_AFTER).astimezone(zone(session)).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def zone(session: Session) -> ZoneInfo:

@@ -52,14 +52,20 @@ def named(session: Session, table: Table) -> Table:
 async def changes(
     session: Session, watermark: Watermark | None, kind: str, read: Callable[[Watermark | None], Changes]
 ) -> AsyncIterator[Page]:
-    """What changed by `read`, then what was deleted, each from its own mark."""
+    """What changed by `read`, then what was deleted, each from its own mark.
+
+    At the end the mark moves on to what is settled, or the last mass approval would be read again by every poll.
+    """
     mark, deleted_at = _marks(watermark)
+    settled = recent.settled(session)
     async for observed, reached in read(mark):
         mark = reached
         yield Page(tuple(observed), _joined(mark, deleted_at))
     async for rows in recent.deletions_since(session, deleted_at, _deleted_as(session, kind)):
         deleted_at = max(deleted_at, rows[-1]["modified"])
         yield Page(tuple(tombstones(session, kind, rows)), _joined(mark, deleted_at))
+    if mark is None or mark.at < settled:
+        yield Page((), _joined(Watermark(settled), deleted_at))
 
 
 async def missing(

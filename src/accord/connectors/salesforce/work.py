@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from accord.connect.connector import Changed, GetMany, Observed, Page, Resource, Watermark
@@ -37,6 +38,7 @@ STATUSES = {
     "Draft": "draft", "Saved": "draft", "Submitted": "submitted", "Approved": "approved", "Rejected": "rejected",
     "Recalled": "recalled",
 }  # fmt: skip
+SETTLED_AFTER = timedelta(minutes=10)  # by then a row is seen, even if the org's clock is minutes behind
 OBJECTS = {TIME_ENTRY: "Time_Entry__c", EXPENSE: "Expense__c"}
 
 
@@ -108,11 +110,19 @@ class Work:
         table = self._named(session)
         return await flat.by_id(session, self._select(session, table), ids, lambda record: self._read(table, record))
 
-    def changed(self, session: Session, since: Watermark | None) -> AsyncIterator[Page]:
-        """Records changed since the watermark, oldest change first. Raises CallFailed."""
+    async def changed(self, session: Session, since: Watermark | None) -> AsyncIterator[Page]:
+        """Records changed since the watermark, oldest change first. Raises CallFailed.
+
+        At the end the watermark moves on to what is settled, or every poll would read the last mass approval again.
+        """
         table = self._named(session)
         name, select = self._object(session), self._select(session, table)
-        return flat.since(session, select, name, since, lambda record: self._read(table, record))
+        settled = (session.now() - SETTLED_AFTER).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        async for page in flat.since(session, select, name, since, lambda record: self._read(table, record)):
+            since = page.watermark or since
+            yield page
+        if since is None or since.at < settled:
+            yield Page((), Watermark(settled))
 
     def _object(self, session: Session) -> str:
         return object_of(session.config, self.table.kind) or OBJECTS[self.table.kind]

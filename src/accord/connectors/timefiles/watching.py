@@ -15,6 +15,7 @@ from accord.connectors.timefiles import open_place, settle_of, table_of
 from accord.connectors.timefiles.collecting import Collector, Picked
 from accord.connectors.timefiles.places import PlaceUnreachable
 from accord.db.pool import Pool, transaction
+from accord.engine import schedule
 from accord.errors import AccordError, UsageError
 from accord.ledger import work
 from accord.model.work import WorkProblem
@@ -26,21 +27,6 @@ EVERY_SECONDS = 30.0
 # Longer than any restart or hiccup of a network: by then somebody should know.
 UNREACHABLE_FOR = "1 hour"
 
-ENTER = """
-INSERT INTO schedule (name, every_seconds) VALUES (%(name)s, %(every)s)
-ON CONFLICT (name) DO UPDATE SET every_seconds = excluded.every_seconds
-WHERE schedule.every_seconds <> excluded.every_seconds
-"""
-# Whoever moves the date on has the turn; the others find it in the future.
-CLAIM = """
-UPDATE schedule SET next_at = clock_timestamp() + make_interval(secs => every_seconds)
-WHERE name = %(name)s AND next_at <= clock_timestamp() RETURNING name
-"""
-LOOKED = "UPDATE schedule SET last_at = clock_timestamp(), last_error = NULL WHERE name = %(name)s"
-FAILED = """
-UPDATE schedule SET last_error = %(error)s, last_at = coalesce(last_at, clock_timestamp()) WHERE name = %(name)s
-RETURNING last_at < clock_timestamp() - %(long)s::interval
-"""
 OPEN = """
 SELECT place FROM work_problem
 WHERE source = %(source)s AND reason = 'place_not_read' AND settled_at IS NULL AND place = %(place)s
@@ -59,7 +45,7 @@ class Drops:
         """Look until stopped."""
         async with transaction(self._pool) as db:
             for line in self._lines:
-                await db.execute(ENTER, {"name": _name(line), "every": _every(line)})
+                await schedule.enter(db, _name(line), _every(line))
         while not stopping.is_set():
             for line in self._lines:
                 if line.state == "active" and await self._is_ours(line):
@@ -78,7 +64,7 @@ class Drops:
             await self._failed(line, failure)
             return []
         async with transaction(self._pool) as db:
-            await db.execute(LOOKED, {"name": _name(line)})
+            await schedule.done(db, _name(line))
             about = {"source": line.name, "place": _place(line)}
             if await (await db.execute(OPEN, about)).fetchone() is not None:
                 await work.settle(db, line.name, [_place(line)])
@@ -86,14 +72,13 @@ class Drops:
 
     async def _is_ours(self, line: Line) -> bool:
         async with transaction(self._pool) as db:
-            return await (await db.execute(CLAIM, {"name": _name(line)})).fetchone() is not None
+            return await schedule.claim(db, _name(line))
 
     async def _failed(self, line: Line, failure: AccordError) -> None:
         log.warning("drop not read", connection=line.name, reason=str(failure))
         async with transaction(self._pool) as db:
-            about = {"name": _name(line), "error": str(failure), "long": UNREACHABLE_FOR}
-            row = await (await db.execute(FAILED, about)).fetchone()
-            passes_by_itself = isinstance(failure, PlaceUnreachable) and not (row and row[0])
+            long = await schedule.failed(db, _name(line), str(failure), long=UNREACHABLE_FOR)
+            passes_by_itself = isinstance(failure, PlaceUnreachable) and not long
             if not passes_by_itself:
                 cure = "Correct the connection with `accord connect add`, or have the place set right."
                 problem = WorkProblem("place_not_read", str(failure), _place(line), cure)
