@@ -71,16 +71,22 @@ SELECT p.engagement, d.body ->> 'name', p.legal_entity, p.currency, p.amount, p.
 FROM page p LEFT JOIN record d ON d.kind = 'deal' AND d.id = p.engagement
 ORDER BY p.amount DESC, p.engagement, p.legal_entity, p.currency
 """
+# The page first, then what is to be shown of its items: an engagement may have many thousands of them.
 ITEMS = """
+WITH page AS (
+    SELECT p.item_id, p.part, p.worked_on, p.quantity, p.amount, p.disposition, p.cause, p.reference, p.document,
+        p.line, p.posted_at
+    FROM item_part p
+    WHERE p.engagement = %(engagement)s AND p.legal_entity = %(entity)s AND p.currency = %(currency)s
+        AND p.disposition = ANY(%(where)s)
+        AND (%(first)s::date IS NULL OR p.worked_on >= %(first)s)
+        AND (%(last)s::date IS NULL OR p.worked_on < %(last)s::date + interval '1 month')
+        AND (%(after)s::date IS NULL OR (p.worked_on, p.item_id, p.part) > (%(after)s, %(after_item)s, %(after_part)s))
+    ORDER BY p.worked_on, p.item_id, p.part LIMIT %(limit)s
+)
 SELECT p.item_id, p.part, p.worked_on, i.kind, i.worker, i.role, i.task, p.quantity, i.unit, i.rate, p.amount,
     p.disposition, p.cause, p.reference, p.document, p.line, p.posted_at
-FROM item_part p JOIN billable_item i ON i.id = p.item_id
-WHERE p.engagement = %(engagement)s AND p.legal_entity = %(entity)s AND p.currency = %(currency)s
-    AND p.disposition = ANY(%(where)s)
-    AND (%(first)s::date IS NULL OR p.worked_on >= %(first)s)
-    AND (%(last)s::date IS NULL OR p.worked_on < %(last)s::date + interval '1 month')
-    AND (%(after)s::date IS NULL OR (p.worked_on, p.item_id, p.part) > (%(after)s, %(after_item)s, %(after_part)s))
-ORDER BY p.worked_on, p.item_id, p.part LIMIT %(limit)s
+FROM page p JOIN billable_item i ON i.id = p.item_id ORDER BY p.worked_on, p.item_id, p.part
 """
 NAME = "SELECT d.body ->> 'name' FROM record d WHERE d.kind = 'deal' AND d.id = %(engagement)s"
 # Held work is little: it is found by the engagements that have any, through the index of the place.
