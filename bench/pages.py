@@ -1,4 +1,4 @@
-"""Pages of finance beside ten million items: how long the server takes for each, asked one after the other."""
+"""Pages of finance and of the PMO beside ten million items: how long the server takes for each, one at a time."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ PAGES = (
     "/finance/receivables",
     "/finance/latency",
     "/finance/breaks",
+    "/pmo",
+    "/pmo/engagements",
+    "/pmo/caps",
+    "/pmo/utilization",
+    "/pmo/missing-time",
 )
 
 

@@ -71,9 +71,12 @@ SELECT p.engagement, d.body ->> 'name', p.legal_entity, p.currency, p.amount, p.
 FROM page p LEFT JOIN record d ON d.kind = 'deal' AND d.id = p.engagement
 ORDER BY p.amount DESC, p.engagement, p.legal_entity, p.currency
 """
+# The page first, then what is to be shown of its items: an engagement may have many thousands of them.
 ITEMS = """
 WITH page AS (
-    SELECT * FROM item_part p
+    SELECT p.item_id, p.part, p.worked_on, p.quantity, p.amount, p.disposition, p.cause, p.reference, p.document,
+        p.line, p.posted_at
+    FROM item_part p
     WHERE p.engagement = %(engagement)s AND p.legal_entity = %(entity)s AND p.currency = %(currency)s
         AND p.disposition = ANY(%(where)s)
         AND (%(first)s::date IS NULL OR p.worked_on >= %(first)s)
