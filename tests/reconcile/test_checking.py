@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
+from accord.app import Cadence, WorkerProcess
 from accord.db.pool import Pool, transaction
 from accord.reconcile import checking
 from tests.finance_firm import FinanceFirm
@@ -55,3 +58,18 @@ async def test_two_do_not_look_at_once_and_a_sum_is_by_currency_and_entity(firm_
             if cursor is None:
                 break
     assert seen == ["WRK-900", "S0", "S1", "S2"]
+
+
+async def test_a_worker_looks_soon_after_it_starts_and_stops_when_told(firm_pool: Pool) -> None:
+    house = SimpleNamespace(pool=firm_pool, now=lambda: LATER)
+    worker = WorkerProcess(house, cadence=Cadence(unexplained=0.6))
+    looking = asyncio.create_task(worker._look_for_the_unexplained())
+    async with asyncio.timeout(20):
+        while True:
+            async with firm_pool.connection() as db:
+                last = await checking.last(db)
+            if last is not None and last.started_at == LATER:
+                break
+            await asyncio.sleep(0.05)
+        worker.stop()
+        await looking

@@ -46,18 +46,10 @@ FROM (
 ) x WHERE x.id = r.invoice_id AND (r.paid, r.reduced) IS DISTINCT FROM (x.paid, x.reduced);
 """
 
-# What lies nowhere any more keeps its row, and a page that adds up what lies somewhere must not read years of them. Any
-# move changes the number of parts, so such an index costs every move its HOT update: a row or two of a small table.
-TOTALS = """
-CREATE INDEX ledger_total_lying ON ledger_total (disposition, legal_entity, currency, month) WHERE parts <> 0;
-DROP INDEX ledger_total_disposition;
-"""
-
 
 def upgrade() -> None:
     op.execute(LIMITS)
     op.execute(SCHEMA)
-    op.execute(TOTALS)
 
 
 def downgrade() -> None:
