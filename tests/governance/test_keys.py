@@ -42,11 +42,22 @@ async def test_a_wrong_or_revoked_key_is_nobody(pool: Pool) -> None:
             await keys.revoke(db, principal.id, "Ada", NOW)
 
 
-@pytest.mark.parametrize(("name", "roles"), [("ci", ["root"]), ("ci", []), ("  ", ["read"])])
+@pytest.mark.parametrize(("name", "roles"), [("ci", ["root"]), ("ci", []), ("  ", ["read"]), ("ci", ["costs"])])
 async def test_a_key_needs_a_name_and_known_roles(pool: Pool, name: str, roles: list[str]) -> None:
     async with transaction(pool) as db:
         with pytest.raises(UsageError):
             await keys.create_key(db, name, roles, [], NOW)
+
+
+async def test_costs_are_seen_by_whoever_was_given_that_and_by_no_other_role(pool: Pool) -> None:
+    async with transaction(pool) as db:
+        seen = [
+            await keys.find(db, await keys.create_key(db, "ci", roles, [], NOW))
+            for roles in (["read", "costs"], ["admin"])
+        ]
+    assert [each is not None and (each.may("read"), each.may("costs"), each.may("admin")) for each in seen] == [
+        (True, True, False), (True, False, True),
+    ]  # fmt: skip
 
 
 async def test_a_sign_in_token_is_spent_by_its_first_use_and_is_no_key(pool: Pool) -> None:

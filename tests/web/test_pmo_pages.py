@@ -27,6 +27,8 @@ PATHS = (
     "/pmo", "/pmo/missing-time", "/pmo/missing-time?manager=petra", "/pmo/person?worker=anna", "/pmo/utilization",
     "/pmo/utilization?practice=Cloud", "/pmo/caps", "/pmo/engagements", "/pmo/activation",
 )  # fmt: skip
+# What the other pages are made of too: bars, tables, formulas.
+LIKE_ALL = ("/pmo", "/pmo/utilization", "/pmo/engagements")
 MODES: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
@@ -59,8 +61,7 @@ async def test_no_page_breaks_a_rule_of_accessibility_or_runs_over_the_edge(
     for mode, options in MODES.items():
         page = await signed_in(browser, site, firm, **options)
         page.on("console", hear)
-        # A page with a filter looks as it does without one.
-        for path in PATHS if mode == "light" else [path for path in PATHS if "?" not in path]:
+        for path in PATHS if mode == "light" else LIKE_ALL:
             answer = await page.goto(site + path)
             assert answer is not None
             assert answer.status == 200, path
