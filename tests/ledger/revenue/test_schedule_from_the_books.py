@@ -213,6 +213,11 @@ async def test_a_closed_period_stays_and_the_next_one_catches_up(firm: Pool) -> 
         ("2026-01", "150000.00", "150000.00", "0.00"), ("2026-02", "225000.00", "75000.00", "-37500.00"),
     ]  # fmt: skip
     async with transaction(firm) as db:
+        # An estimate of January, as if it had slipped past the closing: what was booked there stays all the same.
+        await db.execute(
+            "INSERT INTO revenue_estimate (engagement, legal_entity, obligation_id, period, unit, to_complete, told_by)"
+            " VALUES ('DEA-1', 'US', 'BUILD', '2026-01', 'USD', 0, 'x')"
+        )
         assert await keeping.keep(db, NOW) == 1
         assert await keeping.keep(db, NOW) == 0
     await estimate(firm, 2, "120000")
@@ -233,6 +238,12 @@ async def test_a_contract_told_after_the_closing_is_caught_up_in_the_open_period
     await estimate(firm, 2, "220000")
     found = await recognised(firm)
     assert figures(found) == [("2026-02", "225000.00", "225000.00", "0.00")]
+    await estimate(firm, 2, "400000")
+    changed = replace(CONTRACT, fixed=usd("600000"), valid_from=date(2026, 2, 2), why="change order 1")
+    await declare(firm, changed)
+    async with transaction(firm) as db:
+        await keeping.keep(db, NOW)
+    assert await rows(firm, "SELECT DISTINCT period FROM revenue_row") == [("2026-02",)]
 
 
 async def test_a_change_that_is_not_distinct_is_caught_up_in_its_period(firm: Pool) -> None:
