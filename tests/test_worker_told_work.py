@@ -16,8 +16,8 @@ from accord.settings import Settings
 from tests.told_house import STORE, House, NetSuiteFirm, netsuite_house
 
 ENTRIES = 12
-# On an idle machine it takes a third of a second; tests share theirs with others.
-PATIENCE_SECONDS = 5.0
+# The promise is a second; on two cores shared by many others the slowest of twelve took a quarter of one.
+PROMISED_SECONDS = 1.0
 
 
 class Inside(Outside):
@@ -55,7 +55,7 @@ async def test_time_that_is_pushed_and_polled_at_once_is_priced_once_and_soon(
             await running
         assert await told.rows("SELECT count(*), max(revision) FROM work_entry") == [(ENTRIES, 1)]
         assert await told.lies() == {"DEA-A DE wip": f"{ENTRIES * 1600}.00 EUR"}
-        assert median(waits) < PATIENCE_SECONDS, waits
+        assert median(waits) < PROMISED_SECONDS, waits
 
 
 async def _booked(told: House, firm: NetSuiteFirm, n: int) -> float:

@@ -158,6 +158,8 @@ async def test_an_idle_poll_is_two_queries_and_a_report_one_call(desk: Desk) -> 
 def test_work_is_read_only_where_the_settings_ask_for_it() -> None:
     assert [kind for kind, each in CONNECTOR.resources.items() if not each.wanted({})] == ["time_entry", "expense"]
     assert told.wanted("expense")({"work": ["expense"]})
+    assert told.wanted("expense")({"work": "time_entry,expense"}), "as the command line gives it"
+    assert not told.wanted("time")({"work": "time_entry"})
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,8 @@ def test_work_is_read_only_where_the_settings_name_its_object() -> None:
     assert object_of({}, "time_entry") is None
     assert object_of({"work": ["time_entry"]}, "time_entry") == "Time_Entry__c"
     assert object_of({"work": {"time_entry": "pse__Timecard__c"}}, "time_entry") == "pse__Timecard__c"
+    assert object_of({"work": "expense, time_entry"}, "time_entry") == "Time_Entry__c", "as the command line gives it"
+    assert object_of({"work": "expense"}, "time_entry") is None
     assert [kind for kind, each in CONNECTOR.resources.items() if not each.wanted({})] == ["time_entry", "expense"]
 
 

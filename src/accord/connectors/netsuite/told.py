@@ -13,6 +13,7 @@ from accord.connect.connector import Observed, Page, Pointer, Watermark
 from accord.connect.mapping import Mapping as Table
 from accord.connect.mapping import choice
 from accord.connect.session import Session
+from accord.connect.work_asked import work_asked
 from accord.connectors.netsuite import recent
 from accord.connectors.netsuite.calls import Json
 from accord.connectors.netsuite.chart import Chart, table_of
@@ -33,7 +34,7 @@ _NAMED: dict[tuple[str, tuple[tuple[str, str], ...]], Table] = {}  # as many as 
 
 def wanted(kind: str) -> Callable[[Mapping[str, Any]], bool]:
     """Whether the settings ask for a kind of work: `{"work": ["time_entry", "expense"]}`."""
-    return lambda config: kind in (config.get("work") or ())
+    return lambda config: kind in work_asked(config)
 
 
 def named(session: Session, table: Table) -> Table:

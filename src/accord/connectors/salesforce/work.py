@@ -28,6 +28,7 @@ from accord.connect.mapping import (
 )
 from accord.connect.observation import observed
 from accord.connect.session import Session
+from accord.connect.work_asked import work_asked
 from accord.connectors.salesforce import flat
 from accord.connectors.salesforce.customers import is_true, modified_by
 from accord.connectors.salesforce.naming import named
@@ -85,11 +86,8 @@ SPENT = Table(
 
 def object_of(config: Mapping[str, Any], kind: str) -> str | None:
     """The custom object that holds a kind of work; a list of kinds takes our own names; None when it is not read."""
-    work = config.get("work") or {}
-    if isinstance(work, Mapping):
-        name = work.get(kind)
-        return None if name is None else str(name)
-    return OBJECTS[kind] if kind in work else None
+    asked = work_asked(config)
+    return asked[kind] or OBJECTS[kind] if kind in asked else None
 
 
 @dataclass(frozen=True, slots=True)
