@@ -1,7 +1,7 @@
 """Ten thousand random entries with corrections, with death at each step; and one entry dropped on purpose.
 
-features.md G1: "Test: kill the worker at each step of 10,000 random entries with corrections; unexplained = 0.00 always;
-drop one entry on purpose; it is reported within one cycle with its amount."
+features.md G1: "Test: kill the worker at each step of 10,000 random entries with corrections; unexplained = 0.00
+always; drop one entry on purpose; it is reported within one cycle with its amount."
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ WORDS: Mapping[str, str] = {
     "payment.failed": "Payment failed: {reason}",
     "dispute.opened": "Dispute opened: {reason}",
     "dispute.closed": "Dispute closed: {status}",
+    "e_invoice.rejected": "E-invoice rejected: {reason}",
+    "e_invoice.accepted": "E-invoice accepted",
     "credit_note.approved": "Credit approved by {approved_by}: {reason}",
     "credit_note.issued": "Credit note {number} issued",
     "process.started": "Started: {what}",

@@ -7,6 +7,7 @@ from accord.processes.contract_change import contract_change
 from accord.processes.credit_to_customer import credit_to_customer
 from accord.processes.customer_master import customer_master
 from accord.processes.dispute import dispute
+from accord.processes.e_invoice import e_invoice_accepted, e_invoice_rejected
 from accord.processes.invoice_to_cash import invoice_to_cash, payment_failure
 from accord.processes.milestone_to_bill import milestone_to_bill, milestone_withdrawn
 from accord.processes.quote_to_project import quote_to_project
@@ -27,5 +28,7 @@ PROCESSES: dict[str, Process] = {
         payment_failure,
         credit_to_customer,
         dispute,
+        e_invoice_rejected,
+        e_invoice_accepted,
     )
 }

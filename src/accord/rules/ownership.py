@@ -18,6 +18,7 @@ OWNERS: Mapping[str, Mapping[str, str]] = {
     "payment": {"*": "billing"},
     "payment_failure": {"*": "billing"},
     "dispute": {"*": "billing"},
+    "e_invoice": {"*": "e_invoicing"},
 }
 
 
