@@ -172,6 +172,11 @@ class Scene(Run):
         """What a vendor holds of one of its kinds."""
         return list(self.vendors.simulators[vendor].dump()[kind])
 
+    def holdings(self) -> dict[str, dict[str, Any]]:
+        """Everything that each vendor holds, but for its count of calls."""
+        dumps = {vendor: each.dump() for vendor, each in self.vendors.simulators.items()}
+        return {vendor: {k: v for k, v in each.items() if k != "api_usage"} for vendor, each in dumps.items()}
+
     def cases(self) -> list[str]:
         return [row[0] for row in self.server.ask(CASES)]
 

@@ -1,52 +1,59 @@
-"""Edge case 24, its books: UNKNOWN at month end with the vendor down. The period stays open until it is known, or until
-two people say with their names that it may close."""
+"""Edge case 24: UNKNOWN at month end with the vendor down."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import asyncio
+from datetime import UTC, datetime
 
-from accord.db.pool import Pool, transaction
-from accord.reconcile import closing
-from accord.reconcile.calendar import LateWork, declare_calendar
-from accord.reconcile.running import reconcile
+from accord.engine.states import EffectState
+from accord.model.identity import canonical_id
+from accord.reconcile import gate
+from accord.reconcile.calendar import LateWork, Standing, declare_calendar
 from accord.rules.periods import months
+from accord.simulation.database import Database
+from tests.edge_cases.scene import Scene, play
 
-NOW = datetime.now(UTC)
-POSTING = """
-INSERT INTO effect (id, process_id, story_key, connection, kind, canonical_id, generation, verb, version, state,
-    priority, body, label, amount, currency)
-VALUES (1, 1, 'k', 'netsuite', 'invoice', 'INV-1', 1, 'put', 'v', 4, 0,
-    '{"legal_entity": "US", "issued_on": "2026-10-30"}', 'Post invoice ACC-1 in the ERP', 1190.00, 'USD')
-"""
-ITS_STORY = "INSERT INTO open_process (process_id, name, subject, priority, state) VALUES (1, 'p', 'INV-1', 0, 2)"
+ISSUES = "SELECT state FROM effect WHERE kind = 'invoice' AND verb = 'issue'"
 
 
-async def close(pool: Pool) -> str | None:
-    async with transaction(pool) as db:
-        return closing.stopped_by(await closing.close(db, "US", "2026-10", by="fatima", now=NOW))
+def test_what_nobody_knows_holds_the_gate_and_is_asked_before_it_is_sent_again(place: Database) -> None:
+    async def script(scene: Scene) -> None:
+        (milestone,) = await scene.sell("1000.00")
+        note = scene.history.note
+
+        def noted(*words: object) -> None:
+            note(*words)
+            if words[:2] == ("call", "stripe") and str(words[2]).endswith("/finalize"):
+                # It is done there; before anybody hears of it the vendor is gone.
+                scene.network.lose_answer = 1.0
+            if words[:2] == ("answer lost", "stripe"):
+                scene.network.lose_answer = 0.0
+                scene.network.down.add("stripe")
+
+        scene.history.note = noted  # type: ignore[method-assign]
+        task = canonical_id("task", canonical_id("milestone", "salesforce", milestone))
+        scene.vendors.act("netsuite", "approve_milestone", external_id=task, on=scene.today.isoformat())
+        await asyncio.sleep(300)
+        assert scene.server.ask(ISSUES) == [(EffectState.UNKNOWN,)]
+        assert await open_lines(scene) >= {"unknowns"}
+        await asyncio.sleep(3600)
+        assert scene.server.ask(ISSUES) == [(EffectState.UNKNOWN,)], "nothing is sent again before the probe has spoken"
+        scene.network.down.clear()
+        await scene.rest()
+        (invoice,) = scene.held("stripe", "invoice")
+        assert invoice["status"] == "open"
+        assert scene.server.ask(ISSUES) == [(EffectState.COMMITTED,)]
+        assert not await open_lines(scene) & {"unknowns", "unposted"}
+        await scene.agrees()
+
+    play(place, script)
 
 
-async def month_end(pool: Pool) -> None:
-    async with transaction(pool) as db:
-        await declare_calendar(db, "US", months(date(2026, 10, 1), 2), LateWork.NEXT_PERIOD, by="fatima")
-        await reconcile(db, NOW)
-        await db.execute(POSTING)
-        await db.execute(ITS_STORY)
-
-
-async def test_what_nobody_knows_keeps_the_period_open_until_the_probe_has_spoken(pool: Pool) -> None:
-    await month_end(pool)
-    assert await close(pool) == "1 unknowns (1190.00 USD)"
-    async with transaction(pool) as db:
-        await db.execute("UPDATE effect SET state = 2 WHERE id = 1")
-    assert await close(pool) is None
-
-
-async def test_two_people_close_over_it_with_their_names(pool: Pool) -> None:
-    await month_end(pool)
-    async with transaction(pool) as db:
-        await closing.override(db, "US", "2026-10", "unknowns", reason="the ERP is down", by="fatima", now=NOW)
-    assert await close(pool) == "1 unknowns (1190.00 USD)"
-    async with transaction(pool) as db:
-        await closing.agree(db, "US", "2026-10", "unknowns", by="carla", now=NOW)
-    assert await close(pool) is None
+async def open_lines(scene: Scene) -> set[str]:
+    """The lines of the month's gate on which something stands."""
+    period = months(scene.today, 1)[0]
+    async with scene.database() as db:
+        await declare_calendar(db, "DE", [period], LateWork.NEXT_PERIOD, by="fatima")
+        of = Standing("DE", period.code, period.starts_on, period.ends_on, LateWork.NEXT_PERIOD, "open", *[None] * 4)
+        found = await gate.look(db, of, datetime.combine(period.ends_on, datetime.min.time(), UTC))
+    return {each.name for each in found if each.count}

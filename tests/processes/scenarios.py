@@ -15,6 +15,7 @@ from accord.model.billing import (
     CreditLine,
     CreditNote,
     Dispute,
+    EInvoice,
     Invoice,
     InvoiceLine,
     InvoiceProposal,
@@ -184,6 +185,12 @@ UPDATE item_part SET disposition = 'draft', document = 'INV-WORK', line = CASE i
     entry = 'propose INV-WORK' WHERE item_id IN ('BIL-A', 'BIL-B');
 """
 
+
+def _document(status: str, attempt: int) -> Callable[[Mapping[tuple[str, str], Any]], Known]:
+    about = EInvoice("EIN-1", INVOICE, status, attempt, "unknown buyer reference")
+    return lambda records: [("e_invoice", "EIN-1", to_plain(about), "DEA-1")]
+
+
 _BILLED = ("quote_to_project", "milestone_to_bill")
 
 SCENARIOS: dict[str, Scenario] = {
@@ -283,6 +290,18 @@ SCENARIOS: dict[str, Scenario] = {
     "write_up": Scenario("write_up", _fact(events.WRITE_UP_APPROVED, "WUP-1", about="DEA-1"), known=_added),
     "payment_failure": Scenario(
         "payment_failure", _fact(events.PAYMENT_FAILED, "FAI-1", invoice_id=INVOICE), before=_BILLED, known=_failed
+    ),
+    "e_invoice_rejected": Scenario(
+        "e_invoice_rejected",
+        _fact(events.E_INVOICE_REJECTED, "EIN-1", invoice_id=INVOICE, attempt=1, reason="unknown buyer reference"),
+        before=_BILLED,
+        known=_document("sent", 2),
+    ),
+    "e_invoice_accepted": Scenario(
+        "e_invoice_accepted",
+        _fact(events.E_INVOICE_ACCEPTED, "EIN-1", invoice_id=INVOICE, attempt=2),
+        before=_BILLED,
+        known=_document("accepted", 2),
     ),
     "dispute": Scenario(
         "dispute",

@@ -16,8 +16,13 @@ from accord.connect.connector import Watermark
 from accord.connect.failures import CallFailed, outcome_of
 from accord.connect.observing import NO_TAKERS, Takers, observe
 from accord.connect.switchboard import Switchboard
-from accord.engine.outcomes import Committed
+from accord.engine import statements
+from accord.engine.casework import case_row
+from accord.engine.identities import Identities
+from accord.engine.intents import as_json
+from accord.engine.outcomes import Committed, Misconfigured, Rejected
 from accord.engine.shell import Connection
+from accord.model.problem import Problem
 
 log = structlog.get_logger()
 
@@ -45,6 +50,15 @@ ON CONFLICT (connection, kind) DO UPDATE SET every_seconds = excluded.every_seco
     next_at = least(poll.next_at, clock_timestamp() + make_interval(secs => excluded.every_seconds))
 WHERE poll.every_seconds <> excluded.every_seconds
 """
+
+
+# It reads again, whoever mended it.
+SETTLE_CASE = """
+UPDATE business_case SET state = 'resolved', resolved_at = clock_timestamp(), resolved_by = 'accord',
+    resolution = 'it can be read again'
+WHERE state = 'open' AND process_id IS NULL AND subject = %(subject)s
+"""
+UNREADABLE = "cannot_be_read"
 
 
 class WatermarkWentBack(Exception):
@@ -95,14 +109,16 @@ class Polling:
         if row is None:
             return False
         due = Due(row[0], row[1], None if row[2] is None else Watermark(row[2], row[3]), row[4])
-        failures, error = 0, None
+        failures, error, refused = 0, None, None
         budget = self._switchboard.line(due.connection).budget
         try:
             await self._read(due)
             budget.outcome(Committed())
         except CallFailed as failed:
-            budget.outcome(outcome_of(failed))
+            outcome = outcome_of(failed)
+            budget.outcome(outcome)
             failures, error = due.failures + 1, str(failed)
+            refused = outcome if isinstance(outcome, Misconfigured | Rejected) else None
         except psycopg.OperationalError as lost:
             # Not the vendor's failure: nobody waits longer for it. Where the database is gone, the next line says so.
             failures, error = due.failures, f"{type(lost).__name__}: {lost}"
@@ -112,6 +128,10 @@ class Polling:
         about = {"connection": due.connection, "kind": due.kind, "worker": self._worker}
         async with self._pool.connection() as db:
             await db.execute(GIVE_BACK, {**about, "failures": failures, "error": error})
+            if refused is not None:
+                await _open_case(db, due, refused)
+            elif not failures and due.failures:
+                await db.execute(SETTLE_CASE, {"subject": _subject(due)})
         return True
 
     async def _read(self, due: Due) -> None:
@@ -135,6 +155,28 @@ class Polling:
         cursor = await db.execute(MOVE_WATERMARK, {**about, "at": watermark.at, "id": watermark.id, "seen": seen})
         if cursor.rowcount != 1:
             raise WatermarkWentBack(f"{due.connection} {due.kind} was taken over by another worker")
+
+
+def _subject(due: Due) -> str:
+    return f"poll of {due.kind} at {due.connection}"
+
+
+async def _open_case(db: Connection, due: Due, refused: Misconfigured | Rejected) -> None:
+    """What a vendor refuses to show does not pass by itself: a field is gone, or a permission. Nothing is lost by it:
+    the poll is tried again, and goes on from its watermark."""
+    cure = "Mend it there, or name the field anew in the connection's settings; it is tried again every five minutes."
+    case = case_row(
+        id=0,
+        reason=UNREADABLE,
+        title=f"{due.kind} cannot be read at {due.connection}: {refused.message}",
+        problems=(Problem(refused.code, refused.message, cure=cure),),
+        owner="integration engineer",
+        connection=due.connection,
+        subject=_subject(due),
+    )
+    identities = Identities(db)
+    await identities.ensure(1)
+    await db.execute(statements.OPEN_CASES, {"rows": as_json([{**case, "id": identities.take()}])})
 
 
 async def enter_polls(db: Connection, switchboard: Switchboard, every_seconds: float | None = None) -> None:

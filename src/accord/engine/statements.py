@@ -382,10 +382,13 @@ SELECT id, process_id, story_key, connection, kind, canonical_id, generation, ve
        correlation, label, amount, currency, attempts, vendor_id, intended_at, probe
 FROM sending ORDER BY id
 """
+# What its system has merged into another is written to the other there; elsewhere it is what it was.
 VENDOR_IDS = """
-SELECT c.connection, c.canonical_id, c.kind, c.vendor_id
+SELECT x.connection, x.canonical_id, x.kind, c.vendor_id
 FROM json_to_recordset(%(rows)s::json) AS x (connection text, kind text, canonical_id text)
-JOIN crosswalk c ON c.canonical_id = x.canonical_id AND c.kind = x.kind AND c.connection = x.connection
+LEFT JOIN record m ON m.kind = x.kind AND m.id = x.canonical_id AND m.deleted AND m.connection = x.connection
+JOIN crosswalk c ON c.canonical_id = coalesce(m.body ->> 'merged_into', x.canonical_id) AND c.kind = x.kind
+    AND c.connection = x.connection
 """
 
 # Timers. Stories wait by the business clock, retries by the database's.

@@ -29,6 +29,8 @@ WORDS: Mapping[str, str] = {
     "dispute.closed": "Dispute closed: {status}",
     "line_dispute.opened": "Lines {lines} disputed: {reason}",
     "line_dispute.closed": "Dispute of lines closed: {outcome}",
+    "e_invoice.rejected": "E-invoice rejected: {reason}",
+    "e_invoice.accepted": "E-invoice accepted",
     "credit_note.approved": "Credit approved by {approved_by}: {reason}",
     "credit_note.issued": "Credit note {number} issued",
     "write_off.approved": "Write-off approved by {approved_by}: {reason}",

@@ -258,6 +258,21 @@ class LineDispute:
 
 
 @dataclass(frozen=True, slots=True)
+class EInvoice:
+    """How an invoice fares at the network that carries it as a document (Peppol, KSeF, a tax authority's platform).
+
+    One per invoice; `attempt` counts how often it was sent. `status` is sent | accepted | rejected. This is a hook:
+    whichever connection learns of it shows it under the kind `e_invoice`.
+    """
+
+    id: str
+    invoice_id: str
+    status: str
+    attempt: int = 1
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReceivableHold:
     """Whether the ERP holds an invoice's receivable back from collection, and why. `id` is the invoice's; `disputed`
     is the part that lines in dispute come to, while the rest stays payable."""

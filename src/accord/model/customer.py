@@ -20,6 +20,7 @@ class Customer:
     """A party the firm sells to. `country` is ISO 3166 alpha-2 once known; `country_as_given` is the source's text.
 
     `entities` are the codes of the firm's legal entities that do business with it; filled by the process that needs it.
+    `merged_into` is the customer that stands for it since the two were found to be one; it is deleted then.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Customer:
     payment_terms_days: int | None = None
     entities: tuple[str, ...] = ()
     owner: str | None = None
+    merged_into: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

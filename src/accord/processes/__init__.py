@@ -10,6 +10,7 @@ from accord.processes.contract_plan import contract_plan
 from accord.processes.credit_to_customer import credit_to_customer
 from accord.processes.customer_master import customer_master
 from accord.processes.dispute import dispute
+from accord.processes.e_invoice import e_invoice_accepted, e_invoice_rejected
 from accord.processes.invoice_to_cash import invoice_to_cash, payment_failure
 from accord.processes.line_dispute import dispute_clock, line_dispute
 from accord.processes.milestone_to_bill import milestone_to_bill, milestone_withdrawn
@@ -41,5 +42,7 @@ PROCESSES: dict[str, Process] = {
         dispute,
         line_dispute,
         dispute_clock,
+        e_invoice_rejected,
+        e_invoice_accepted,
     )
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from accord.engine.states import Priority
 from accord.engine.story import Done, Effect, Keep, ReadRelated, Require, Tell, effect, keep, together
-from accord.model.billing import Invoice
+from accord.model.billing import Invoice, ReceivableHold
 from accord.model.customer import Customer, Notice
 from accord.model.engagement import Engagement, InvoicePosting
 from accord.model.events import Fact
@@ -70,13 +70,31 @@ def keep_of_invoice(invoice: Invoice, *fields: str) -> Keep:
     return Keep((("invoice", invoice.id, {name: plain[name] for name in ("id", *fields)}),))
 
 
+def hold_receivable(invoice: Invoice, reason: str, *, on_hold: bool) -> Effect:
+    """Whether the ERP holds the receivable back from collection, and why."""
+    return effect(
+        "erp",
+        "put",
+        "receivable_hold",
+        ReceivableHold(id=invoice.id, on_hold=on_hold, reason=reason),
+        f"{'Hold' if on_hold else 'Release'} the receivable of invoice {invoice.number}",
+        entity=invoice.legal_entity,
+        priority=Priority.CLOSE,
+        money=invoice.gross,
+        links=(("invoice", invoice.id),),
+    )
+
+
 async def tell_sales_of_money(invoice: Invoice, when: str = "") -> None:
     """Payment status on the opportunity and on the account, from all invoices as they stand."""
     engagement = await known("engagement", invoice.engagement_id or "", Engagement)
     own = await ReadRelated("invoice", invoice.engagement_id or "", Invoice, when)
-    all_of_customer = await ReadRelated("customer_invoices", invoice.customer_id, Invoice, when)
+    # Merged with another in the CRM since: what sales sees is the other, with the invoices of both.
+    customer = await known("customer", invoice.customer_id, Customer, when or "of the invoice")
+    customer_id = invoice.customer_id if customer is None else customer.id
+    all_of_customer = await ReadRelated("customer_invoices", customer_id, Invoice, when)
     current = {each.id: each for each in (*all_of_customer, *own)} | {invoice.id: invoice}
-    status = customer_status(invoice.customer_id, invoice.currency, tuple(current.values()))
+    status = customer_status(customer_id, invoice.currency, tuple(current.values()))
     steps = [
         effect(
             "crm",
@@ -85,7 +103,7 @@ async def tell_sales_of_money(invoice: Invoice, when: str = "") -> None:
             status,
             f"Receivable of the customer: {status.receivable}",
             priority=Priority.CUSTOMER,
-            links=(("customer", invoice.customer_id),),
+            links=(("customer", customer_id),),
         )
     ]
     if engagement is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accord.engine.states import Priority
-from accord.engine.story import Read, ReadPolicy, Require, effect, keep, process, together
+from accord.engine.story import ReadPolicy, Require, effect, keep, process, together
 from accord.model import events
 from accord.model.customer import Customer
 from accord.model.events import Fact
@@ -26,7 +26,10 @@ async def customer_master(changed: Fact) -> dict[str, object]:
     provisioned = await known("provisioned_customer", changed.subject, Customer)
     if provisioned is None:
         return {"known": False}
-    customer = await Read("customer", changed.subject, Customer)
+    customer = await known("customer", changed.subject, Customer)
+    if customer is None or customer.id != changed.subject:
+        # ERP and billing keep the account: its invoices stay with the customer they were issued to.
+        return {"known": True, "changed": False, "merged_into": None if customer is None else customer.id}
     firm = await ReadPolicy("firm", Firm.parse)
     await Require(
         reason="customer_change_refused",

@@ -7,7 +7,6 @@ from dataclasses import replace
 from accord.engine.states import Priority
 from accord.engine.story import (
     Decide,
-    Read,
     ReadPolicy,
     Require,
     keep,
@@ -48,17 +47,18 @@ async def milestone_to_bill(approved: Fact) -> dict[str, object]:
     )
     assert milestone is not None
     engagement = await known("engagement", milestone.engagement_id, Engagement)
-    customer = await Read("customer", milestone.customer_id, Customer)
+    customer = await known("customer", milestone.customer_id, Customer)
     firm = await ReadPolicy("firm", Firm.parse)
     await Require(
         reason="milestone_not_billable",
         title=f"{milestone.name} cannot be billed",
-        problems=_not_billable(milestone, engagement),
+        problems=_not_billable(milestone, engagement, customer),
         owner="finance",
         money=milestone.amount,
-        watch=(milestone.id, milestone.engagement_id),
+        watch=(milestone.id, milestone.engagement_id, milestone.customer_id),
     )
     assert engagement is not None
+    assert customer is not None
     invoice = _invoice(milestone, engagement, customer, firm)
     about = item(
         id=invoice.lines[0].item_id,
@@ -102,7 +102,9 @@ def _unknown(id: str) -> Problem:
     return Problem("milestone_unknown", f"No schedule holds the milestone {id}.", "milestone", cure)
 
 
-def _not_billable(milestone: ScheduledMilestone, engagement: Engagement | None) -> tuple[Problem, ...]:
+def _not_billable(
+    milestone: ScheduledMilestone, engagement: Engagement | None, customer: Customer | None
+) -> tuple[Problem, ...]:
     if milestone.status == "cancelled":
         return (
             Problem(
@@ -116,6 +118,9 @@ def _not_billable(milestone: ScheduledMilestone, engagement: Engagement | None) 
     if engagement.status != "active":
         message = f"The engagement is {engagement.status}."
         return (Problem("engagement_on_hold", message, "engagement", "Settle the contract change first."),)
+    if customer is None:
+        message = f"The customer {milestone.customer_id} is not in the CRM any more."
+        return (Problem("customer_missing", message, "customer", "Restore it there, or cancel the milestone."),)
     return ()
 
 

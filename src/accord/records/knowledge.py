@@ -12,9 +12,12 @@ from accord.engine.story import Read, ReadPolicy, ReadRelated
 from accord.errors import UsageError
 from accord.records.observe import digest_of_record, write_records
 
+# What was merged into another is read as the other.
 READ_RECORDS = """
-SELECT r.kind, r.id, r.body FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text)
-JOIN record r ON r.kind = x.kind AND r.id = x.id WHERE NOT r.deleted
+SELECT r.kind, r.id, coalesce(m.body, r.body) FROM json_to_recordset(%(rows)s::json) AS x (kind text, id text)
+JOIN record r ON r.kind = x.kind AND r.id = x.id
+LEFT JOIN record m ON r.deleted AND m.kind = r.kind AND m.id = r.body ->> 'merged_into' AND NOT m.deleted
+WHERE NOT r.deleted OR m.id IS NOT NULL
 """
 READ_RELATED = """
 SELECT r.kind, r.correlation, r.body FROM json_to_recordset(%(rows)s::json) AS x (kind text, correlation text)
@@ -31,10 +34,16 @@ WHERE me.kind = 'customer' AND me.id = ANY(%(ids)s)
                   AND d.given IN (me.id || ' ' || twin.id, twin.id || ' ' || me.id))
 ORDER BY me.id, twin.id
 """
-# All invoices of a customer, whatever the engagement.
+# All invoices of a customer and of those that were merged into it, whatever the engagement.
 READ_CUSTOMER_INVOICES = """
-SELECT body ->> 'customer_id', body FROM record
-WHERE kind = 'invoice' AND body ->> 'customer_id' = ANY(%(ids)s) AND NOT deleted ORDER BY id
+WITH asked AS (
+    SELECT x.id AS asked, x.id FROM unnest(%(ids)s::text[]) AS x (id)
+    UNION
+    SELECT c.body ->> 'merged_into', c.id FROM record c
+    WHERE c.kind = 'customer' AND c.deleted AND c.body ->> 'merged_into' = ANY(%(ids)s)
+)
+SELECT a.asked, r.body FROM asked a JOIN record r ON r.kind = 'invoice' AND r.body ->> 'customer_id' = a.id
+WHERE NOT r.deleted ORDER BY r.id
 """
 # The legal entities that deliver a customer's won deals (a part's own, that of its phase, or the deal's), and the terms
 # of its newest signed deal.

@@ -87,6 +87,15 @@ def _dispute(before: Body | None, after: Body) -> Found:
     return []
 
 
+def _e_invoice(before: Body | None, after: Body) -> Found:
+    """What a network says of the same sending again is nothing new."""
+    said = (after.get("status"), after.get("attempt"))
+    if before is not None and said == (before.get("status"), before.get("attempt")):
+        return []
+    told = {"rejected": events.E_INVOICE_REJECTED, "accepted": events.E_INVOICE_ACCEPTED}.get(str(said[0]))
+    return [(told, after)] if told is not None else []
+
+
 def _changed(before: Body, after: Body) -> list[str]:
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
 
@@ -100,4 +109,5 @@ _RULES: Mapping[str, Callable[[Body | None, Body], Found]] = {
     "payment_failure": _payment_failure,
     "payment_reversal": _payment_reversal,
     "dispute": _dispute,
+    "e_invoice": _e_invoice,
 }

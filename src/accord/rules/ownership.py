@@ -19,6 +19,7 @@ OWNERS: Mapping[str, Mapping[str, str]] = {
     "payment_failure": {"*": "billing"},
     "payment_reversal": {"*": "billing"},
     "dispute": {"*": "billing"},
+    "e_invoice": {"*": "e_invoicing"},
 }
 
 

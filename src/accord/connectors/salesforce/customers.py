@@ -31,6 +31,7 @@ CUSTOMER = Mapping(
         text("country_as_given", "BillingCountry", access="read", owner="crm"),
         text("currency", "CurrencyIsoCode", access="read", owner="crm"),
         link("parent_id", "ParentId", kind="customer", access="read", owner="crm"),
+        link("merged_into", "MasterRecordId", kind="customer", access="read", owner="crm"),
         nested(
             "tax_registration",
             "",
@@ -43,7 +44,7 @@ CUSTOMER = Mapping(
         text("owner", "Owner.Name", access="read", owner="crm"),
     ),
 )
-_MORE = ("IsDeleted", "MasterRecordId", "LastModifiedBy.Name")
+_MORE = ("IsDeleted", "LastModifiedBy.Name")
 
 
 def _select(session: Session) -> str:

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0023"
-down_revision = "0021"
+down_revision = "0022"
 
 # Old code writes no day; what it takes in is looked for once it is told again. The table is new and small.
 LIMITS = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0;"
