@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,10 +15,13 @@ from typing import Any
 from accord.app import House
 from accord.connect.store import Connection, save_connection
 from accord.db.pool import transaction
-from accord.ledger import bindings, terms
+from accord.ledger import bindings, people, terms
 from accord.ledger.bindings import Binding, ProjectRow
 from accord.model.money import Money
+from accord.model.people import Calendar, Person, Staffing
 from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, RateRow
+from accord.reconcile.calendar import LateWork, declare_calendar
+from accord.rules.periods import months as months_from
 
 SOURCE = "legacy-time"
 PORTAL = "expense-portal"
@@ -36,6 +39,7 @@ PEOPLE = (
     ("Dieter Groß", "consultant", "DE"), ("Emi Sato", "senior", "JP"), ("Fumio Abe", "consultant", "JP"),
 )  # fmt: skip
 RATES = {"US": ("187.50", "250.00"), "DE": ("140.00", "195.50"), "JP": ("18000", "24500")}
+COSTS = {"US": ("82.00", "110.00"), "DE": ("61.00", "84.00"), "JP": ("7900", "10800")}
 CAP_US = "90000.00"
 
 
@@ -72,13 +76,39 @@ async def prepare(house: House) -> Path:
     return folder
 
 
-async def agree(house_pool: Any, engagement: str, customer: str, number: str) -> None:
-    """Terms for each legal entity, and which engagement the time system's projects are."""
+async def agree(house_pool: Any, engagement: str, customer: str, number: str, months: Sequence[Month]) -> None:
+    """Terms for each legal entity, which engagement the time system's projects are, who works where, and when the books
+    of each legal entity close."""
     async with transaction(house_pool) as db:
+        await people.declare(db, _staffing(months[0].first), by="Paul Porter (PMO)")
+        for entity in CURRENCIES:
+            periods = months_from(months[0].first, len(months) + 3)
+            await declare_calendar(db, entity, periods, LateWork.NEXT_PERIOD, by="Carla Controller")
         await terms.declare(db, _terms(engagement, customer), by="Carla Controller")
         rows = [ProjectRow(f"{number}-{entity}", Binding(engagement, entity)) for entity in CURRENCIES]
         for source in (SOURCE, PORTAL):
             await bindings.declare(db, source, rows, by="Paul Porter (PMO)")
+
+
+def _staffing(first: date) -> Staffing:
+    return Staffing(
+        people=tuple(
+            Person(
+                worker=name,
+                name=name,
+                legal_entity=entity,
+                hours_per_week=Decimal(40),
+                valid_from=first,
+                manager="Dana Delivery",
+                role=role,
+                practice="Transformation" if role == "senior" else "Build",
+                calendar=entity,
+                cost_per_hour=Money.of(COSTS[entity][role == "senior"], CURRENCIES[entity]),
+            )
+            for name, role, entity in PEOPLE
+        ),
+        calendars=tuple(Calendar(entity, entity, first.year, first.year + 1) for entity in CURRENCIES),
+    )
 
 
 def _terms(engagement: str, customer: str) -> Iterator[BillingTerms]:
