@@ -58,9 +58,11 @@ DRAFT_LINE = """
 SELECT d.id, NULL, l.text, l.net, d.currency FROM proposal d
 JOIN proposal_line l ON l.proposal_id = d.id AND l.line = %(line)s WHERE d.id = %(invoice)s
 """
+# What was written down before the invoice is not on it; what was written off afterwards is.
 ON_LINE = """
 SELECT p.item_id, sum(p.amount) FROM item_part p
-WHERE p.document = %(document)s AND p.line = %(line)s GROUP BY 1 ORDER BY 1
+WHERE p.document = %(document)s AND p.line = %(line)s AND NOT (p.disposition = 'written_off' AND p.came_from = 'draft')
+GROUP BY 1 ORDER BY 1
 """
 # A part that was split by a payment or a credit bears the line on with it; what was written down before has left it.
 ALL_LINES = """
