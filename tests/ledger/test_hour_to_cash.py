@@ -168,6 +168,8 @@ async def test_what_is_proposed_is_approved_by_somebody_else_and_becomes_the_inv
     assert [(each.text, str(each.net)) for each in found.lines] == [("anna", "699.99 USD"), ("ben", "800.00 USD")]
     assert str(found.net) == "1499.99 USD"
     assert await lies(pool) == {"draft": "1499.99", "wip": "200.00", "written_off": "100.01"}
+    async with pool.connection() as db:
+        assert [each async for each in disagreements(db)] == [], "what was written down is on no line"
     told = await rows(pool, "SELECT type, subject, correlation FROM event WHERE type = 'proposal.approved'")
     assert told == [("proposal.approved", id, "DEA-1")]
     with pytest.raises(Conflict, match="the proposal is approved"):

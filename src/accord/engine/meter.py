@@ -10,6 +10,9 @@ from itertools import count
 
 KEPT = 0.9  # of what earlier sends said: about the last ten count
 SETTLED_SECONDS = 10.0  # what was under way lately
+REMEMBERED_SECONDS = 60.0  # what got done lately
+SEEN_THROUGH = 3.0  # times a usual send, before what got done says how fast it goes on
+LATE = 2.0  # a send that takes so many times as long as usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +30,53 @@ class Meter:
         self._monotonic = monotonic
         self._running: dict[int, tuple[float, int]] = {}
         self._numbers = count()
-        self._writes = self._seconds = 0.0
+        self._writes = self._seconds = self._sends = 0.0
+        self._done = self._busy = self._passing = 0.0
         self._under_way, self._looked_at = 0.0, monotonic()
 
     def begin(self, writes: int) -> int:
         """A send of so many writes begins; the number to end it by."""
-        number = next(self._numbers)
-        self._running[number] = (self._monotonic(), writes)
+        number, now = next(self._numbers), self._monotonic()
+        self._pass(now)
+        self._running[number] = (now, writes)
         return number
 
     def end(self, number: int, done: int) -> None:
         """It has ended, and so many of its writes are over."""
+        now = self._monotonic()
+        self._pass(now)
         began, _ = self._running.pop(number)
+        passed, self._passing = self._passing, 0.0
         if done:
+            left = math.exp(-passed / REMEMBERED_SECONDS)
+            self._done, self._busy = self._done * left + done, self._busy * left + passed
             self._writes = self._writes * KEPT + done
-            self._seconds = self._seconds * KEPT + self._monotonic() - began
+            self._seconds = self._seconds * KEPT + now - began
+            self._sends = self._sends * KEPT + 1
 
     def read(self) -> Pace | None:
-        """The pace now; None before anything was measured. Ask often: what is under way is a mean over the asking."""
+        """The pace now; None before anything was measured."""
         now = self._monotonic()
-        elapsed, self._looked_at = now - self._looked_at, now
-        if self._running:
-            weight = 1 - math.exp(-elapsed / SETTLED_SECONDS) if self._under_way else 1.0
-            self._under_way += (len(self._running) - self._under_way) * weight
+        self._pass(now)
         if not self._seconds or not self._under_way:
             return None
         each = self._writes / self._seconds
         sends = [(now - began, writes) for began, writes in self._running.values()]
-        if sends and (waited := sum(seconds for seconds, _ in sends)) > 0:
-            # Sends that take longer than any before say so while they run.
-            each = min(each, sum(writes for _, writes in sends) / waited)
-        return Pace(each * self._under_way, sum(min(each * seconds, writes) for seconds, writes in sends))
+        usual = self._seconds / self._sends
+        late = [(took, writes) for took, writes in sends if took > LATE * max(usual, writes / each)]
+        if late:
+            # Sends that take much longer than those before say so while they run.
+            each = min(each, sum(writes for _, writes in late) / sum(took for took, _ in late))
+        per_second = each * self._under_way
+        if self._busy > SEEN_THROUGH * usual:
+            # Sends that wait for each other look as if all of them were done at once.
+            per_second = min(per_second, self._done / self._busy)
+        return Pace(per_second, sum(min(each * took, writes) for took, writes in sends))
+
+    def _pass(self, now: float) -> None:
+        """Time has passed with as many sends under way as are now; time without any says nothing."""
+        elapsed, self._looked_at = now - self._looked_at, now
+        if self._running:
+            self._passing += elapsed
+            weight = 1 - math.exp(-elapsed / SETTLED_SECONDS) if self._under_way else 1.0
+            self._under_way += (len(self._running) - self._under_way) * weight

@@ -7,37 +7,49 @@ from collections.abc import Mapping
 from accord.engine.shell import Connection
 
 SAMPLE = 2000
-# Stories with open writes to a connection, some of them standing for all: their open writes, those over, and what
-# stories of their kind write there in all, by the last ones that came to their end.
+# Stories that wait for writes to a connection, some of them standing for all: their open writes, and the steps still
+# before them, by what stories of their kind wrote there in each step. A step is told by its kind and the first two
+# words of its label ("Create milestone"); where it stands, by the last stories that came to their end. What a story
+# waits for may be another story's write, adopted.
 REMAINING = """
 WITH recent AS MATERIALIZED (
     SELECT process_id FROM effect WHERE connection = %(connection)s AND state = 2 ORDER BY id DESC LIMIT %(sample)s
-), whole AS (
-    SELECT p.name, count(*)::float / count(DISTINCT p.id) AS writes
+), written AS (
+    SELECT p.name, p.id AS process_id, e.kind || substring(e.label FROM '^[^ ]+ [^ ]+') AS step,
+           row_number() OVER (PARTITION BY p.id ORDER BY e.id) AS nth
     FROM (SELECT DISTINCT process_id FROM recent) r JOIN process p ON p.id = r.process_id AND p.end_state IS NOT NULL
     JOIN effect e ON e.process_id = p.id AND e.connection = %(connection)s
-    GROUP BY p.name
+), whole AS (
+    SELECT w.name, w.step, avg(w.nth) AS place, count(*)::float / min(s.stories) AS writes
+    FROM written w JOIN (SELECT name, count(DISTINCT process_id) AS stories FROM written GROUP BY name) s USING (name)
+    GROUP BY 1, 2
+), waited AS (
+    SELECT process_id, id AS effect_id, true AS own FROM effect WHERE connection = %(connection)s
+    UNION ALL
+    SELECT a.process_id, a.effect_id, false FROM adopted_effect a
 ), story AS (
-    SELECT o.process_id, o.name, count(*) FILTER (WHERE e.state IN (0, 1, 4)) AS open,
-           count(*) FILTER (WHERE e.state NOT IN (0, 1, 4)) AS over
-    FROM open_process o JOIN effect e ON e.process_id = o.process_id AND e.connection = %(connection)s
-    WHERE o.state <> 3 AND o.process_id %% %(every)s = 0 GROUP BY 1, 2
+    SELECT o.process_id, o.name, count(*) FILTER (WHERE a.own AND e.state IN (0, 1, 4)) AS open, max(w.place) AS place
+    FROM open_process o JOIN waited a ON a.process_id = o.process_id
+    JOIN effect e ON e.id = a.effect_id AND e.connection = %(connection)s
+    LEFT JOIN whole w ON w.name = o.name AND w.step = e.kind || substring(e.label FROM '^[^ ]+ [^ ]+')
+    WHERE o.state <> 3 AND o.process_id %% %(every)s = 0
+    GROUP BY 1, 2 HAVING bool_or(e.state IN (0, 1, 4))
 )
-SELECT coalesce(sum(greatest(s.open, w.writes - s.over)), 0)::float * %(every)s
-FROM story s LEFT JOIN whole w ON w.name = s.name WHERE s.open > 0
+SELECT coalesce(sum(s.open + coalesce((
+    SELECT sum(w.writes) FROM whole w WHERE w.name = s.name AND w.place > s.place), 0)), 0)::float * %(every)s
+FROM story s
 """
 OPEN_STORIES = "SELECT count(*) FROM open_process"
 PACES = """
-SELECT s.connection, sum(s.pace), sum(s.begun)
+SELECT s.connection, sum(s.pace)
 FROM budget_share s JOIN worker_heartbeat h ON h.worker_id = s.worker_id
 WHERE h.at > clock_timestamp() - interval '5 seconds' AND s.pace > 0 GROUP BY 1
 """
 
 
-async def paces(db: Connection) -> dict[str, tuple[float, float]]:
-    """By connection: the writes a second all living workers get done, and what of their sends is behind them."""
-    rows = await (await db.execute(PACES)).fetchall()
-    return {name: (pace, begun) for name, pace, begun in rows}
+async def paces(db: Connection) -> dict[str, float]:
+    """By connection: the writes a second all living workers get done."""
+    return dict(await (await db.execute(PACES)).fetchall())
 
 
 async def remaining(db: Connection, connection: str) -> float:
@@ -50,9 +62,13 @@ async def remaining(db: Connection, connection: str) -> float:
     return float(found[0]) if found else 0.0
 
 
-def seconds_left(remaining: float, pace: float, begun: float) -> float:
-    """`remaining` writes at `pace` a second, of which `begun` are as good as done. Pure."""
-    return max(remaining - begun, 0.0) / pace
+def seconds_left(remaining: float, pace: float) -> float:
+    """`remaining` writes at `pace` a second. Pure.
+
+    What is behind the sends under way is not taken off: at the end the last sends run on while the other places are
+    empty already, and on the whole the two come to the same.
+    """
+    return remaining / pace
 
 
 def seconds_by_limits(
@@ -74,7 +90,7 @@ async def forecasts(db: Connection, waiting: Mapping[str, int]) -> dict[str, flo
     """The seconds until each connection of which a pace is known has drained; `waiting` counts what waits by name."""
     known = await paces(db)
     return {
-        name: seconds_left(await remaining(db, name), *known[name])
+        name: seconds_left(await remaining(db, name), known[name])
         for name, count in waiting.items()
         if count and name in known
     }
