@@ -16,7 +16,6 @@ from accord.api.process_tier import PREFIX, REFUSALS, Id, Limit
 from accord.db.pool import transaction
 from accord.ledger import disputing
 from accord.model.billing import LineDispute
-from accord.model.plain import to_plain
 
 lines_disputed = APIRouter(prefix=PREFIX, responses=REFUSALS, tags=["disputes"])
 
@@ -130,4 +129,4 @@ async def decide_dispute(dispute: Id, request: Decision, state: TheState, princi
 
 
 def _dispute(found: LineDispute) -> Dispute:
-    return Dispute.model_validate(to_plain(found))
+    return Dispute.model_validate(found)
