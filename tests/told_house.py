@@ -240,8 +240,8 @@ class NetSuiteFirm:
         return self.enter("job", external_id, companyName=external_id, entityId=external_id, **about)
 
     def hire(self, external_id: str, *, entity: str = "DE") -> str:
-        about = {"entityId": external_id.removeprefix("EMP-").title(), "subsidiary": {"externalId": entity}}
-        return self.enter("employee", external_id, **about)
+        name = external_id.removeprefix("EMP-").title()
+        return str(self.house.admin("hire", external_id=external_id, name=name, subsidiary=entity)["id"])
 
     def week(self, employee: str, *lines: Mapping[str, Any], status: str = "3") -> list[str]:
         """A week of time, approved unless told otherwise."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from accord.db.pool import Pool
 from accord.engine import schedule
-from accord.ledger.presence import Looked, Presence
+from accord.ledger.presence import HELD, Looked, Presence
 from tests.told_house import House, NetSuiteFirm, SalesforceFirm, netsuite_house, salesforce_house
 
 
@@ -81,6 +83,23 @@ async def test_one_worker_looks_as_often_as_is_set_and_a_vendor_that_is_down_is_
         await house.run("UPDATE schedule SET next_at = now()")
         assert await looking(house).once() == 2
         assert await house.rows(about) == [(True, True)]
+
+
+async def test_a_look_reads_its_records_by_their_day_from_an_index(pool: Pool) -> None:
+    """With ten thousand records of work, those of the last days are found without reading the others."""
+    fill = """
+    INSERT INTO told_work (connection, kind, vendor_id, place, version, entries, last_day)
+    SELECT 'erp', 'time_entry', n::text, 'timeBill ' || n, '1', '{WRK}', DATE '2026-11-20' - n
+    FROM generate_series(1, 10000) n
+    """
+    about = {"connection": "erp", "kind": "time_entry", "since": date(2026, 8, 1), "day": date.min, "after": "",
+             "limit": 500}  # fmt: skip
+    async with pool.connection() as db:
+        await db.execute(fill)
+        await db.execute("ANALYZE told_work")
+        plan = [row[0] for row in await (await db.execute(f"EXPLAIN {HELD}", about)).fetchall()]
+        assert any("told_work_recent" in line for line in plan), plan
+        assert not any("Sort" in line for line in plan), plan
 
 
 async def test_a_schedule_is_claimed_by_one(pool: Pool) -> None:

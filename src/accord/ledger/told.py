@@ -70,20 +70,28 @@ FROM told_work t JOIN work_entry w ON w.id = ANY(t.entries) AND w.current AND w.
 WHERE t.connection = %(connection)s AND t.kind = %(kind)s AND t.vendor_id = ANY(%(ids)s) AND NOT t.gone
 GROUP BY t.vendor_id, t.place ORDER BY t.vendor_id
 """
-# What would bind it is there now. A row of the list that does not help, because it begins on a later day, is not tried
-# for ever: only while it is new.
+# What would bind it is there now: asked once a name, however many records wait for it. A row of the list that does not
+# help, because it begins on a later day, is not tried for ever: only while it is new.
 BINDABLE = """
-SELECT t.connection, t.held FROM told_work t WHERE t.held IS NOT NULL AND EXISTS (
-    SELECT FROM unnest(t.wants) AS w (name) WHERE CASE split_part(w.name, '/', 1)
-        WHEN 'time_project' THEN EXISTS (
-            SELECT FROM reference r WHERE r.list = 'time_project'
-                AND r.given = t.connection || substr(w.name, length('time_project') + 1)
-                AND r.declared_at > t.held_at - interval '10 minutes')
+WITH wanted AS MATERIALIZED (
+    SELECT DISTINCT t.connection, w.name, split_part(w.name, '/', 1) AS kind,
+        substr(w.name, strpos(w.name, '/') + 1) AS id
+    FROM told_work t CROSS JOIN unnest(t.wants) AS w (name) WHERE t.held IS NOT NULL
+), there AS MATERIALIZED (
+    SELECT w.connection, w.name, r.declared_at AS since FROM wanted w
+    JOIN reference r ON r.list = 'time_project' AND r.given = w.connection || '/' || w.id WHERE w.kind = 'time_project'
+    UNION ALL
+    SELECT w.connection, w.name, 'infinity' FROM wanted w
+    JOIN crosswalk c ON c.connection = w.connection AND c.kind = w.kind AND c.vendor_id = w.id
+    WHERE CASE w.kind
+        WHEN 'project' THEN EXISTS (
+            SELECT FROM record p WHERE p.kind = 'project' AND p.id = c.canonical_id AND NOT p.deleted)
         ELSE EXISTS (
-            SELECT FROM crosswalk c JOIN record p ON p.kind = 'project' AND NOT p.deleted
-                AND (p.id = c.canonical_id OR c.kind = 'deal' AND p.correlation = c.canonical_id)
-            WHERE c.connection = t.connection AND c.kind = split_part(w.name, '/', 1)
-                AND c.vendor_id = substr(w.name, length(c.kind) + 2)) END)
+            SELECT FROM record p WHERE p.kind = 'project' AND p.correlation = c.canonical_id AND NOT p.deleted) END
+)
+SELECT t.connection, t.held FROM told_work t WHERE t.held IS NOT NULL AND EXISTS (
+    SELECT FROM there h WHERE h.connection = t.connection AND h.name = ANY(t.wants)
+        AND h.since > t.held_at - interval '10 minutes')
 ORDER BY t.connection, t.held_at LIMIT %(limit)s
 """
 BATCH = 500

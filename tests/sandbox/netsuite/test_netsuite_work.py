@@ -15,7 +15,8 @@ from tests.sandbox.netsuite.conftest import START, Caller
 
 
 def hire(caller: Caller, external_id: str = "EMP-1", subsidiary: str = "DE") -> str:
-    return caller.put("employee", external_id, entityId=external_id.lower(), subsidiary={"externalId": subsidiary})
+    about = {"external_id": external_id, "name": external_id.lower(), "subsidiary": subsidiary}
+    return str(caller.simulator.admin("hire", about)["id"])
 
 
 def week(caller: Caller, *hours: str, **more: Any) -> list[str]:

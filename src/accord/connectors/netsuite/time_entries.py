@@ -96,7 +96,7 @@ def _query(session: Session) -> recent.Query:
             column = f"TO_CHAR({column}, {recent.FORM})"
         columns.append(f"{column} AS {name}")
     selected = ", ".join(dict.fromkeys([*columns, f"TO_CHAR(t.lastmodifieddate, {recent.FORM}) AS modified"]))
-    table = str(session.config.get("time_record") or "timeBill").lower()
+    table = _record(session).lower()
     # Planned and allocated time are no work that was done.
     return lambda test: (
         f"SELECT {selected} FROM {table} t LEFT JOIN employee e ON e.id = t.employee "
@@ -106,10 +106,14 @@ def _query(session: Session) -> recent.Query:
     )
 
 
+def _record(session: Session) -> str:
+    return str(session.config.get("time_record") or "timeBill")
+
+
 def _observed(session: Session, chart: Chart, row: Json) -> Observed:
     where, now = recent.zone(session), session.now()
     seen = observed(told.named(session, TIME), row, version=recent.moment(row["modified"], where, now))
-    body, problems = {**seen.body, "record": "timeBill"}, list(seen.problems)
+    body, problems = {**seen.body, "record": _record(session)}, list(seen.problems)
     for name in ("approved_at", "born_at"):
         if name in body:
             body[name] = recent.moment(body[name], where, now)

@@ -16,6 +16,7 @@ from accord.sandbox.netsuite.timekeeping import (
     approve_work,
     enter_expenses,
     enter_timesheet,
+    hire,
     recall_work,
     reject_work,
     submit_work,
@@ -148,8 +149,8 @@ ACTIONS: Mapping[str, Callable[[NetSuiteSimulator, Arguments], Any]] = {
     each.__name__: each
     for each in (
         approve_milestone, unapprove_milestone, close_period, open_period, subscribe, update, delete, refresh_sandbox,
-        set_concurrency, set_pace, shift_clock, enter_timesheet, enter_expenses, submit_work, approve_work, reject_work,
-        recall_work,
+        set_concurrency, set_pace, shift_clock, hire, enter_timesheet, enter_expenses, submit_work, approve_work,
+        reject_work, recall_work,
     )
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from accord.sandbox.netsuite.fields import Row
-from accord.sandbox.netsuite.schema import EXPENSE_REPORT, TIME_BILL, TYPES
+from accord.sandbox.netsuite.schema import EMPLOYEE, EXPENSE_REPORT, TIME_BILL, TYPES
 from accord.sandbox.netsuite.writing import Write, save
 
 if TYPE_CHECKING:
@@ -20,6 +20,15 @@ _LINE_NAMES = {
     "date": "expenseDate", "amount": "foreignAmount", "project": "customer", "task": "projectTask",
     "billable": "isBillable",
 }  # fmt: skip
+
+
+def hire(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
+    """`{external_id, name, subsidiary, email?}`: a new employee of a subsidiary, given by id or external id."""
+    fields = {
+        "externalId": arguments.get("external_id"), "entityId": arguments.get("name"),
+        "subsidiary": arguments.get("subsidiary"), "email": arguments.get("email"),
+    }  # fmt: skip
+    return {"id": _saved(simulator, EMPLOYEE.name, None, fields)["id"]}
 
 
 def enter_timesheet(simulator: NetSuiteSimulator, arguments: Arguments) -> Any:
