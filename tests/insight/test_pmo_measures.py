@@ -10,6 +10,7 @@ from accord.insight.pmo import Overview, last_months, overview
 from accord.insight.pmo_caps import CapLine, caps
 from accord.insight.pmo_engagements import Summary, summaries
 from accord.insight.pmo_hours import Weeks
+from accord.insight.pmo_money import POSTED
 from accord.insight.pmo_utilization import page_of, utilization
 from accord.ledger import people
 from accord.ledger.dispositions import Disposition, item, move
@@ -291,3 +292,16 @@ async def test_every_measure_names_its_sources_and_where_its_rows_are(firm: Pool
 def test_the_last_months_are_whole() -> None:
     assert last_months(date(2026, 11, 25), 3) == (date(2026, 8, 1), date(2026, 11, 1))
     assert last_months(date(2026, 2, 1), 3) == (date(2025, 11, 1), date(2026, 2, 1))
+
+
+async def test_when_the_ledger_was_last_moved_is_found_without_reading_its_journal(pool: Pool) -> None:
+    async with transaction(pool) as db:
+        await db.execute("SET LOCAL session_replication_role = replica")
+        await db.execute(
+            "INSERT INTO transfer (entry, item_id, part, out_of, placed_in, amount, cause, posted_at)"
+            " SELECT 'rated', 'BIL-' || n, 1, 'approved', 'wip', 1, 'work.approved', now()"
+            " FROM generate_series(1, 5000) n"
+        )
+        await db.execute("ANALYZE transfer")
+        plan = await (await db.execute(f"EXPLAIN {POSTED}")).fetchall()
+    assert "Seq Scan" not in str(plan)
