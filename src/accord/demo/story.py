@@ -219,7 +219,7 @@ class Story:
         """Files in the drop and a push of expenses; every row must be in the ledger or behind its reason."""
         number, months = self._deal.number, timesheets.months_before(self._today)
         row = await self._stage.one(CUSTOMER, deal=self.told.engagement)
-        await timesheets.agree(self._stage.pool, self.told.engagement, str(row[0]), number)
+        await timesheets.agree(self._stage.pool, self.told.engagement, str(row[0]), number, self._today)
         for month in months:
             rows = timesheets.rows_of(month, number)
             timesheets.drop(self._places.drop, f"{number}-{month.name}.csv", rows)

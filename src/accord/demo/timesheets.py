@@ -15,9 +15,10 @@ from typing import Any
 from accord.app import House
 from accord.connect.store import Connection, save_connection
 from accord.db.pool import transaction
-from accord.ledger import bindings, terms
+from accord.ledger import bindings, people, terms
 from accord.ledger.bindings import Binding, ProjectRow
 from accord.model.money import Money
+from accord.model.people import Calendar, Person, Staffing
 from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, RateRow
 
 SOURCE = "legacy-time"
@@ -36,6 +37,7 @@ PEOPLE = (
     ("Dieter Groß", "consultant", "DE"), ("Emi Sato", "senior", "JP"), ("Fumio Abe", "consultant", "JP"),
 )  # fmt: skip
 RATES = {"US": ("187.50", "250.00"), "DE": ("140.00", "195.50"), "JP": ("18000", "24500")}
+COSTS = {"US": ("95.00", "130.00"), "DE": ("72.00", "98.00"), "JP": ("9200", "12800")}
 CAP_US = "90000.00"
 
 
@@ -72,13 +74,30 @@ async def prepare(house: House) -> Path:
     return folder
 
 
-async def agree(house_pool: Any, engagement: str, customer: str, number: str) -> None:
-    """Terms for each legal entity, and which engagement the time system's projects are."""
+async def agree(house_pool: Any, engagement: str, customer: str, number: str, today: date) -> None:
+    """Terms for each legal entity, who works and how much, and which engagement the time system's projects are."""
     async with transaction(house_pool) as db:
+        await people.declare(db, _staffing(today.year), by="Paul Porter (PMO)")
         await terms.declare(db, _terms(engagement, customer), by="Carla Controller")
         rows = [ProjectRow(f"{number}-{entity}", Binding(engagement, entity)) for entity in CURRENCIES]
         for source in (SOURCE, PORTAL):
             await bindings.declare(db, source, rows, by="Paul Porter (PMO)")
+
+
+def _staffing(year: int) -> Staffing:
+    """Everyone works 35 hours a week, but for the holidays of the country; internal work is strategic."""
+    return Staffing(
+        people=tuple(
+            Person(
+                name, name, entity, Decimal(35), date(year - 1, 1, 1), manager="Paul Porter", role=role,
+                calendar=entity, practice="Architecture" if role == "senior" else "Delivery",
+                cost_per_hour=Money.of(COSTS[entity][role == "senior"], CURRENCIES[entity]),
+            )
+            for name, role, entity in PEOPLE
+        ),
+        calendars=tuple(Calendar(entity, entity, year - 1, year + 1) for entity in CURRENCIES),
+        strategic_tasks=("Internal",),
+    )  # fmt: skip
 
 
 def _terms(engagement: str, customer: str) -> Iterator[BillingTerms]:
