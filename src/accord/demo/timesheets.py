@@ -39,7 +39,7 @@ PEOPLE = (
     ("Dieter Groß", "consultant", "DE"), ("Emi Sato", "senior", "JP"), ("Fumio Abe", "consultant", "JP"),
 )  # fmt: skip
 RATES = {"US": ("187.50", "250.00"), "DE": ("140.00", "195.50"), "JP": ("18000", "24500")}
-COSTS = {"US": ("82.00", "110.00"), "DE": ("61.00", "84.00"), "JP": ("7900", "10800")}
+COSTS = {"US": ("95.00", "130.00"), "DE": ("72.00", "98.00"), "JP": ("9200", "12800")}
 CAP_US = "90000.00"
 
 
@@ -80,7 +80,7 @@ async def agree(house_pool: Any, engagement: str, customer: str, number: str, mo
     """Terms for each legal entity, which engagement the time system's projects are, who works where, and when the books
     of each legal entity close."""
     async with transaction(house_pool) as db:
-        await people.declare(db, _staffing(months[0].first), by="Paul Porter (PMO)")
+        await people.declare(db, _staffing(months[-1].last.year), by="Paul Porter (PMO)")
         for entity in CURRENCIES:
             periods = months_from(months[0].first, len(months) + 3)
             await declare_calendar(db, entity, periods, LateWork.NEXT_PERIOD, by="Carla Controller")
@@ -90,25 +90,20 @@ async def agree(house_pool: Any, engagement: str, customer: str, number: str, mo
             await bindings.declare(db, source, rows, by="Paul Porter (PMO)")
 
 
-def _staffing(first: date) -> Staffing:
+def _staffing(year: int) -> Staffing:
+    """Everyone works 35 hours a week, but for the holidays of the country; internal work is strategic."""
     return Staffing(
         people=tuple(
             Person(
-                worker=name,
-                name=name,
-                legal_entity=entity,
-                hours_per_week=Decimal(40),
-                valid_from=first,
-                manager="Dana Delivery",
-                role=role,
-                practice="Transformation" if role == "senior" else "Build",
-                calendar=entity,
+                name, name, entity, Decimal(35), date(year - 1, 1, 1), manager="Paul Porter", role=role,
+                calendar=entity, practice="Architecture" if role == "senior" else "Delivery",
                 cost_per_hour=Money.of(COSTS[entity][role == "senior"], CURRENCIES[entity]),
             )
             for name, role, entity in PEOPLE
         ),
-        calendars=tuple(Calendar(entity, entity, first.year, first.year + 1) for entity in CURRENCIES),
-    )
+        calendars=tuple(Calendar(entity, entity, year - 1, year + 1) for entity in CURRENCIES),
+        strategic_tasks=("Internal",),
+    )  # fmt: skip
 
 
 def _terms(engagement: str, customer: str) -> Iterator[BillingTerms]:
