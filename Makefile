@@ -42,9 +42,9 @@ bench: venv
 faults: venv
 	$(PY) -m pytest faults -n 0 -s -v $(ARGS)
 
-# A thousand seeds of a simulated firm, with crashes and faults; `make simulate ARGS="--seeds 50 --deals 8"`.
+# A thousand seeds of a small simulated firm, with crashes and faults; `make simulate ARGS="--seeds 50 --deals 20 --days 90"`.
 simulate: venv
-	@.venv/bin/accord simulate $(or $(ARGS),--seeds 1000 --deals 8 --days 60)
+	@.venv/bin/accord simulate $(or $(ARGS),--seeds 1000 --deals 2 --days 25)
 
 # The attacks with many more examples than every change is tested with; a number of another size by EXAMPLES.
 attack: EXAMPLES ?= 2000

@@ -10,7 +10,7 @@ from accord.simulation.weather import Weather
 
 
 def test_the_ledger_moves_in_a_calm_firm() -> None:
-    """Its functions find PostgreSQL's types; what the migrations wrote is there after a database was emptied."""
+    """Its functions find PostgreSQL's types, and what the migrations wrote is still there once it was emptied."""
     with own_database() as database:
         result = Run(Plan(seed=3, weather=Weather(), deals=3, days=25), database).go()
         assert result.holds, result.violations or result.broken

@@ -7,7 +7,7 @@ from contextvars import copy_context
 
 import pytest
 
-from accord.simulation.loop import INCARNATION, Incarnation, Standstill, VirtualLoop, bury
+from accord.simulation.loop import INCARNATION, Incarnation, Look, Standstill, VirtualLoop, bury
 
 
 def test_time_jumps_to_the_next_timer_and_months_cost_nothing() -> None:
@@ -62,3 +62,24 @@ def test_a_system_that_can_never_go_on_is_seen() -> None:
     with pytest.raises(Standstill):
         loop.run_until_complete(for_ever())
     bury(loop, [], lambda _: None)
+
+
+def test_the_clock_passes_looks_that_cannot_find_anything_and_no_happening() -> None:
+    loop = VirtualLoop()
+    looked: list[float] = []
+    loop.jump = lambda happening: None if happening is None else happening - 1
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(Look(2))
+            looked.append(loop.time())
+
+    async def play() -> None:
+        looking = loop.create_task(look())
+        await asyncio.sleep(100)
+        looking.cancel()
+
+    loop.run_until_complete(play())
+    assert loop.time() == 100
+    assert looked == [99.0], "it looked once, when something was about to happen"
+    loop.close()

@@ -11,7 +11,7 @@ from itertools import count
 KEPT = 0.9  # of what earlier sends said: about the last ten count
 SETTLED_SECONDS = 10.0  # what was under way lately
 REMEMBERED_SECONDS = 60.0  # what got done lately
-SEEN_THROUGH = 3.0  # times a usual send, before what got done says how fast it goes on
+SEEN_SECONDS = 40.0  # of it, before what got done says how fast it goes on
 LATE = 2.0  # a send that takes so many times as long as usual
 
 
@@ -68,9 +68,11 @@ class Meter:
             # Sends that take much longer than those before say so while they run.
             each = min(each, sum(writes for _, writes in late) / sum(took for took, _ in late))
         per_second = each * self._under_way
-        if self._busy > SEEN_THROUGH * usual:
-            # Sends that wait for each other look as if all of them were done at once.
-            per_second = min(per_second, self._done / self._busy)
+        if self._busy > SEEN_SECONDS:
+            # Sends that wait for each other look as if all of them were done at once. Where none ends although one
+            # should have, that counts too.
+            overdue = max(0.0, min(self._passing, usual) - usual / self._under_way)
+            per_second = min(per_second, self._done / (self._busy + overdue))
         return Pace(per_second, sum(min(each * took, writes) for took, writes in sends))
 
     def _pass(self, now: float) -> None:

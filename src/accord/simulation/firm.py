@@ -30,6 +30,7 @@ class Sold:
     account: str
     contract: str
     opportunity: str
+    entities: tuple[str, ...]
     milestones: list[str] = field(default_factory=list)
     incomplete: bool = False
     approved: set[str] = field(default_factory=set)
@@ -132,7 +133,8 @@ class Firm:
             Legal_Entity__c=lead,
             **({} if incomplete and random.random() < 0.5 else {"Delivery_Region__c": random.choice(REGIONS)}),
         )
-        sold = Sold(account, contract, opportunity, incomplete=incomplete)
+        codes = tuple(entity for entity, _, _ in entities)
+        sold = Sold(account, contract, opportunity, codes, incomplete=incomplete)
         for sequence, (entity, currency, minor) in enumerate(entities, start=1):
             self._phase(sold, sequence, entity, currency, minor)
         if random.random() < 0.3:

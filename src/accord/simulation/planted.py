@@ -17,7 +17,7 @@ from accord.engine import intents, statements, writing
 from accord.engine.dispatcher import Dispatcher
 from accord.engine.intents import Decision
 from accord.engine.outcomes import Committed, Unknown
-from accord.ledger import postings
+from accord.ledger import approving, postings, rating, work
 from accord.simulation.weather import FAULTS
 
 Patches = Callable[[], contextlib.AbstractContextManager[Any]]
@@ -207,6 +207,40 @@ def _refusals_swallowed() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _recall_ignored() -> Iterator[None]:
+    """Approved work that is taken back or deleted by its source keeps its price."""
+    deaf = work.TAKE.replace("OR status_before = 'approved' AND (engagement", "OR false AND (engagement")
+    with patch.object(work, "TAKE", deaf):
+        yield
+
+
+@contextlib.contextmanager
+def _lines_not_counted_again() -> Iterator[None]:
+    """A proposal that is written down still says what it said before."""
+
+    async def recount(db: Any, ids: Any) -> None:
+        """Nothing is counted."""
+
+    with patch.object(approving, "recount", recount):
+        yield
+
+
+@contextlib.contextmanager
+def _work_half_placed() -> Iterator[None]:
+    """Of work that gets its price, a unit of money is placed nowhere."""
+    real = rating._write
+
+    async def write(db: Any, batch: Any) -> None:
+        await real(db, batch)
+        await db.execute("SET LOCAL session_replication_role = replica")
+        await db.execute("UPDATE item_part SET amount = amount - 1 WHERE disposition = 'wip'")
+        await db.execute("SET LOCAL session_replication_role = origin")
+
+    with patch.object(rating, "_write", write):
+        yield
+
+
 PLANTED: tuple[Planted, ...] = (
     Planted("repeats-are-new", "a repeat of a committed customer is written again", "written_once", _repeats_are_new),
     Planted("no-line", "a write does not wait for an older one of its object", "objects_in_order",
@@ -224,6 +258,10 @@ PLANTED: tuple[Planted, ...] = (
                 "earlier.subject = o.subject", "earlier.subject = o.subject AND false"))),
     Planted("half-entry", "one side of a ledger entry is lost", "ledger_balances", _half_an_entry),
     Planted("billed-twice", "an invoice is posted twice past the trigger", "invoiced_once", _billed_twice),
+    Planted("work-half-placed", "a unit of priced work is placed nowhere", "ledger_balances", _work_half_placed),
+    Planted("recall-ignored", "work that is taken back keeps its price", "nothing_unexplained", _recall_ignored),
+    Planted("lines-not-counted", "a proposal that was written down is not counted again", "lines_explain_themselves",
+            _lines_not_counted_again),
     Planted("no-crosswalk", "a new vendor id is not remembered", "links_are_kept",
             _statement("LINK", lambda text: text.replace("ON CONFLICT", "WHERE x.kind <> 'project' ON CONFLICT"))),
     Planted("untold", "commits of projects are not told", "facts_tell_all",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from random import Random
+from typing import Any
 
 import psycopg
 
@@ -26,6 +28,8 @@ from accord.errors import AccordError
 from accord.invariants import Violation, check_always, check_settled
 from accord.invariants.asked import about, question
 from accord.processes import PROCESSES
+from accord.simulation.books import check_books
+from accord.simulation.consultants import Consultants
 from accord.simulation.database import Database
 from accord.simulation.firm import Firm
 from accord.simulation.history import History
@@ -43,7 +47,7 @@ SELECT 'still', array_to_string(ARRAY[
        NOT EXISTS (SELECT FROM open_process o WHERE o.state IN (0, 1) AND NOT EXISTS (
            SELECT FROM open_process b WHERE b.subject = o.subject AND b.process_id < o.process_id
                AND b.state NOT IN (0, 1))),
-       NOT EXISTS (SELECT FROM inbox WHERE state = 0),
+       NOT EXISTS (SELECT FROM inbox WHERE state = 0) AND NOT EXISTS (SELECT FROM work_to_rate),
        NOT EXISTS (SELECT FROM waiting_effect w JOIN connection c ON c.name = w.connection AND c.state <> 'paused'),
        NOT EXISTS (SELECT FROM poll p JOIN connection c ON c.name = p.connection AND c.state <> 'paused'
                    WHERE p.owner IS NOT NULL OR p.last_at IS NULL OR p.last_at < %(still_since)s),
@@ -207,6 +211,13 @@ class Run:
             home=self.server.database.home,
         )
         self.firm = Firm(self.vendors, self._stream("firm"), lambda: self.clock.now().date(), self.history)
+        self.consultants = Consultants(
+            self.platform.house(self.clock.now),
+            self._stream("consultants"),
+            self.firm.deals,
+            self.clock.now,
+            self.history,
+        )
         self._people = Part("people", self.platform)
         self._people.incarnation = Incarnation("people")
         self.platform.all_lives.append(self._people.incarnation)
@@ -252,14 +263,18 @@ class Run:
     # The months ------------------------------------------------------------------------------------------------------
 
     async def _months(self) -> None:
-        agenda = self.firm.agenda(self.plan.deals, self.plan.days)
+        agenda: list[tuple[int, Callable[[], Any]]] = self.firm.agenda(self.plan.deals, self.plan.days)
+        # Stable: on one day sales goes before the consultants.
+        agenda = sorted([*agenda, *self.consultants.agenda(self.plan.deals, self.plan.days)], key=lambda each: each[0])
         if self.plan.actions is not None:
             agenda = agenda[: self.plan.actions]
         for day, group in itertools.groupby(agenda, key=lambda each: each[0]):
             self._skip_to(day)
             await self._weather_of_the_day()
             for _, act in group:
-                act()
+                done = act()
+                if inspect.isawaitable(done):
+                    await done
             await self._still(DAY_SECONDS)
             self._must_hold(check_always(self.server.ask))
         await self._come_to_rest()
@@ -324,6 +339,8 @@ class Run:
         counts = self.server.ask(COUNTS)[0]
         self.result.committed, self.result.finished, self.result.cases = counts[0], counts[1], counts[2]
         self.history.note("at rest", *counts)
+        async with self.house.pool.connection() as db:
+            self._must_hold(await check_books(db))
         self._must_hold([*check_always(self.server.ask), *check_settled(self.server.ask, holdings_of(self.vendors))])
 
     async def _work_on_cases(self, *, calm: bool) -> int:
@@ -426,7 +443,13 @@ class Run:
         return self.platform.web.alive and all(each.alive for each in self.platform.workers)
 
     def _why_not_still(self) -> str:
-        words = ("stories are at work", "pushes are not translated", "effects wait", "polls are due", "facts wait")
+        words = (
+            "stories are at work",
+            "pushes are not translated or work is not rated",
+            "effects wait",
+            "polls are due",
+            "facts wait",
+        )
         row = self.server.ask(STILL, {"still_since": self._since})[0][1]
         return ", ".join(word for word, holds in zip(words, row, strict=True) if holds == "0") or "pushes are under way"
 

@@ -28,6 +28,8 @@ class Writes:
 def writes_of(text: str) -> Writes:
     named = WRITING.findall(text)
     called = [table for name, tables in FUNCTIONS.items() if f"{name}(" in text for table in tables]
+    if text.startswith("NOTIFY "):
+        called.append(NOTICE)
     own = text.split(None, 1)[0].upper() if text.strip() else ""
     alone = not called and len(named) == 1 and own in ("INSERT", "UPDATE", "DELETE", "WITH")
     counted = alone or CLAIM in text
