@@ -138,6 +138,7 @@ class Cadence:
 
     routing: float = 0.1
     rating: float = 0.5
+    late: float = 15.0
     binding: float = 5.0
     polls: float = 0.25
     pushes: float = 0.25
@@ -431,18 +432,23 @@ class WorkerProcess:
 
     async def _rate(self) -> None:
         """Give approved work its price as it comes in; note which proposals have become invoices and what came late."""
+        told, late_at = True, float("-inf")
         while not self._stopping.is_set():
             self._work.clear()
-            # What waits over a cap is older than what comes in: it has the first right to the room of a raised one.
-            await fit_waiting(self._house.pool, self._house.now())
+            if told:
+                # What waits over a cap is older than what comes in: it has the first right to the room of a raised one.
+                await fit_waiting(self._house.pool, self._house.now())
             report = await rate_waiting(self._house.pool, self._house.now())
             if report.entries:
                 log.info("work rated", rated=report.rated, reversed=report.reversed, problems=report.problems)
             async with transaction(self._house.pool) as db:
                 await note_issued(db)
-                await decide_late(db, self._house.now())
+                if told := self._outside.monotonic() - late_at > self._cadence.late:
+                    late_at = self._outside.monotonic()
+                    await decide_late(db, self._house.now())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._work.wait(), self._cadence.rating)
+                told = True
 
     async def _look_for_the_unexplained(self) -> None:
         """Compare sources and ledger now and then: at most a twentieth of the time, however long it takes."""

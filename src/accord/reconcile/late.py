@@ -26,8 +26,8 @@ from accord.model.money import Money
 from accord.model.problem import Problem
 from accord.reconcile.calendar import LateWork, Standing
 
-# A batch that is being rated shows only when it is written; none is written for as long as this.
-OVERLAP = timedelta(minutes=15)
+# A batch that is being rated shows only when it is written; no statement of it takes longer than a minute.
+OVERLAP = timedelta(minutes=5)
 
 ANY_CLOSED = """
 SELECT looked_to FROM late_look WHERE EXISTS (SELECT FROM accounting_period WHERE state = 'closed')
