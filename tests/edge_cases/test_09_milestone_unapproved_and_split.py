@@ -31,13 +31,12 @@ def test_an_approval_that_is_withdrawn_after_the_invoice_is_a_question_and_bills
             await scene.rest()
             scene.vendors.act("netsuite", "unapprove_milestone", external_id=task)
             await scene.rest()
-        asked = scene.server.ask(QUESTION)
-        assert len(asked) == times
-        assert all("was withdrawn" in title for _, title in asked)
-        for id, _ in asked:
+        for _ in range(times):  # questions about one milestone come one after the other
+            ((id, title),) = scene.server.ask(QUESTION)
+            assert "was withdrawn" in title
             async with scene.database() as db:
                 await cases.answer(db, id, "keep", by="fatima")
-        await scene.rest()
+            await scene.rest()
         (invoice,) = scene.invoices()
         assert (invoice["status"], scene.cases()) == ("open", [])
         assert await scene.lies() == {"billed": "1000.00"}

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0024"
-down_revision = "0023"
+down_revision = "0015"
 
 LIMITS = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0;"
 
