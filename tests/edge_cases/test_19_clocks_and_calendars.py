@@ -15,7 +15,7 @@ from accord.simulation.database import Database
 from tests.edge_cases.scene import Scene, play
 from tests.ledger.worked import agree, entry, lies, rows, work
 
-EVENTS = "SELECT recorded_at FROM event ORDER BY position"
+EVENTS = "SELECT recorded_at FROM event ORDER BY seq"
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])

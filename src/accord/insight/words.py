@@ -29,6 +29,7 @@ WORDS: Mapping[str, str] = {
     "dispute.closed": "Dispute closed: {status}",
     "line_dispute.opened": "Lines {lines} disputed: {reason}",
     "line_dispute.closed": "Dispute of lines closed: {outcome}",
+    "engagement.decided": "Re-opened deal: {choice}",
     "e_invoice.rejected": "E-invoice rejected: {reason}",
     "e_invoice.accepted": "E-invoice accepted",
     "credit_note.approved": "Credit approved by {approved_by}: {reason}",

@@ -16,6 +16,7 @@ from accord.engine.shell import Connection
 from accord.errors import NotFound
 from accord.ledger import exchange
 from accord.ledger.rating import work_entry
+from accord.ledger.reversing import METERS
 from accord.model.plain import from_plain
 from accord.model.terms import BillingTerms, RateRow
 from accord.model.work import WorkEntry
@@ -272,7 +273,7 @@ def _again(
     if entry is None or terms is None:
         return None
     # Metered work is taken back at what its meter stood at then; anything else at what it was taken for.
-    at_the_meter = reversing and kind == "usage" and any(added for _, added, _ in counters)
+    at_the_meter = reversing and any(added and name.startswith(METERS) for name, added, _ in counters)
     if at_the_meter:
         entry = replace(entry, quantity=-entry.quantity)
     rated = Pricer(terms, {name: after - added for name, added, after in counters}, convert).rate(entry)

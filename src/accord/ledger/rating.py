@@ -26,7 +26,7 @@ from accord.model.money import Money
 from accord.model.terms import BillingTerms
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
 from accord.rules.rating import Pricer, Rated
-from accord.rules.rating.counters import counter_keys
+from accord.rules.rating.counters import counter_keys, line_keys
 
 BATCH = 20_000
 ENGAGEMENTS_AT_ONCE = 200
@@ -298,9 +298,12 @@ async def _price(
 
 
 def _counters_of(terms: BillingTerms | None, rows: Sequence[_Told]) -> list[str]:
-    if terms is None or not (terms.caps or terms.usage or terms.retainer or terms.fixed_fees):
+    if terms is None:
         return []
-    return counter_keys(terms, (row.worked_on for row in rows))
+    lines = line_keys(terms, (row for row in rows if row.kind is WorkKind.TIME))
+    if not (terms.caps or terms.usage or terms.retainer or terms.fixed_fees):
+        return sorted(lines)
+    return sorted({*lines, *counter_keys(terms, (row.worked_on for row in rows))})
 
 
 def _place(

@@ -3,7 +3,7 @@
 What is not invoiced yet lies in `reversed` afterwards, both sides of it. What is invoiced stays where it is; its
 opposite goes to WIP and lessens the next invoice, or becomes a credit note, as the terms say. Metered work is taken
 back at what the month's units cost without it now: other records were priced on top of it since, so its opposite may
-differ from it, and the difference lies in WIP.
+differ from it, and the difference lies in WIP. So is work on a line that is rounded once.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ WHERE p.item_id = x.item_id AND p.part = x.part AND x.open
 """
 
 
+# Counters on which a price stands: a meter, the progress of a fixed fee, a line that is rounded once.
+METERS = ("usage ", "progress ", "line ")
 COUNTERS = "SELECT name, used FROM billing_counter WHERE name = ANY(%(names)s) ORDER BY name FOR UPDATE"
 
 
@@ -165,7 +167,7 @@ async def _opposites(
     items = []
     for each in overtaken:
         amount = -each.amount
-        if each.kind == "usage" and each.met:
+        if any(name.startswith(METERS) for name, _, _ in each.met):
             if each.terms not in terms:
                 terms[each.terms] = await declared.of_version(db, each.terms[:2], each.terms[2])
             amount = _metered(each, terms[each.terms], result.used)
@@ -180,10 +182,12 @@ async def _opposites(
 
 def _metered(item: _Overtaken, terms: BillingTerms | None, used: Mapping[str, Decimal]) -> Decimal:
     """Units that never moved the meter (not billable) go at what they came for."""
-    meter = next((each for each in item.met if each[0].startswith(("usage ", "progress ")) and Decimal(each[1])), None)
+    meter = next((each for each in item.met if each[0].startswith(METERS) and Decimal(each[1])), None)
     if terms is None or meter is None:
         return -item.amount
     stands, units = used.get(meter[0], Decimal(0)), -Decimal(meter[1])
+    if meter[0].startswith("line "):
+        return Pricer(terms).line_between(stands, units)
     if fee := next((each for each in terms.fixed_fees if each.id == item.rate_id), None):
         earned = next(name for name, _, _ in item.met if name.startswith("earned "))
         return Pricer(terms).fee_at(fee, stands + units) - used.get(earned, Decimal(0))

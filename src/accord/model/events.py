@@ -38,6 +38,7 @@ PAYMENT_RECEIVED = "payment.received"
 PAYMENT_FAILED = "payment.failed"
 DISPUTE_OPENED = "dispute.opened"
 DISPUTE_CLOSED = "dispute.closed"
+ENGAGEMENT_DECIDED = "engagement.decided"  # a person said what a re-opened deal means
 E_INVOICE_REJECTED = "e_invoice.rejected"
 E_INVOICE_ACCEPTED = "e_invoice.accepted"
 PROPOSAL_APPROVED = "proposal.approved"

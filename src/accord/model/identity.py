@@ -19,6 +19,7 @@ PREFIXES = {
     "invoice": "INV",
     "payment": "PAY",
     "dispute": "DIS",
+    "e_invoice": "EIN",
     "credit_note": "CRN",
     "unapplied_cash": "CSH",
     "refund": "RFD",

@@ -147,7 +147,8 @@ class RetroactivePolicy(StrEnum):
 class BillingTerms:
     """The billing terms of one engagement in one legal entity, one version of them. `currency` is what is billed.
 
-    `rounding` meets the minor unit per item when `round_per_line` is false, once per invoice line otherwise.
+    `rounding` meets the minor unit per item when `round_per_line` is false, else once for the time of an invoice line
+    and month.
     `minutes_step` rounds the time of an entry up to whole steps (0: as told). `discount` 5 means 5 % off each rate.
     `released_in` orders what a raised cap sets free: `worked_on` (first in, first out) or `chosen`.
     `non_billable_tasks` are worked without a price for the customer, at the rate they would have had.

@@ -8,12 +8,15 @@ from accord.engine.states import Priority
 from accord.engine.story import (
     Decide,
     Effect,
+    Now,
     Read,
     ReadRelated,
     Require,
+    Tell,
     effect,
     keep,
     process,
+    together,
     together_all,
 )
 from accord.model import events
@@ -111,5 +114,9 @@ async def _reopened(deal: Deal, engagement: Engagement) -> dict[str, object]:
         money=deal.amount,
     )
     status = "active" if choice == "bill on" else "cancelled"
-    await keep("engagement", replace(engagement, status=status))
+    decided_at = await Now("decided")
+    payload = {"choice": choice}
+    fact = Fact(events.ENGAGEMENT_DECIDED, engagement.id, decided_at.isoformat(), "accord", payload, engagement.id)
+    # What waited for the decision goes on by itself.
+    await together(keep("engagement", replace(engagement, status=status)), Tell((fact,)))
     return {"active": status == "active", "choice": choice}

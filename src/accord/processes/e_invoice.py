@@ -15,6 +15,7 @@ from accord.model.events import Fact
 from accord.model.problem import Problem
 from accord.processes.billing_steps import INVOICE_POSTED, hold_receivable, notice
 from accord.processes.known import known
+from accord.rules.receivable import reduced
 
 
 @process(
@@ -66,9 +67,8 @@ async def e_invoice_accepted(accepted: Fact) -> dict[str, object]:
 
 
 def _problems(document: EInvoice, invoice: Invoice, attempt: int, reason: str) -> tuple[Problem, ...]:
-    if document.status != "rejected" or document.attempt > attempt or invoice.status in ("credited", "void"):
+    gone = invoice.status == "void" or reduced(invoice).amount >= invoice.gross.amount
+    if document.status != "rejected" or document.attempt > attempt or gone:
         return ()
-    cure = (
-        "Correct what it names and send the document again, or credit the invoice (`accord credit`) and issue it anew."
-    )
+    cure = "Correct what it names and send it again, or credit the invoice (`accord credit`) and issue it anew."
     return (Problem("e_invoice_rejected", f"The network says: {reason}.", "e_invoice", cure),)

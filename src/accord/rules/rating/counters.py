@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from accord.model.terms import BillingTerms, Cap, CapLevel, FixedFee, Retainer, UsageRate
+from accord.model.terms import BillingTerms, Cap, CapLevel, FixedFee, LinePer, RateRow, Retainer, UsageRate
+from accord.rules.rating.priceable import Priceable
 
 # amount, from currency, to currency, day -> amount, or None where there is no rate for that day
 Convert = Callable[[Decimal, str, str, date], Decimal | None]
@@ -39,6 +40,24 @@ def progress_keys(terms: BillingTerms, fee: FixedFee) -> tuple[str, str]:
     """The percent of a fixed fee that was told as reached, and the value that was given to it."""
     about = f"{terms.engagement_id} {terms.legal_entity} {fee.id}"
     return f"progress {about}", f"earned {about}"
+
+
+def line_key(terms: BillingTerms, rate: RateRow, work: Priceable) -> str:
+    """What the work of one invoice line and month comes to, not rounded."""
+    about = {LinePer.WORKER: work.worker, LinePer.ROLE: work.role, LinePer.TASK: work.task}.get(terms.lines_per)
+    return f"line {terms.engagement_id} {terms.legal_entity} {work.worked_on:%Y-%m} {rate.id} {about or ''}"
+
+
+def line_keys(terms: BillingTerms, work: Iterable[Priceable]) -> set[str]:
+    """Every line that prices of this work can touch; none where each item is rounded by itself."""
+    if not terms.round_per_line or terms.lines_per is LinePer.ITEM:
+        return set()
+    return {
+        line_key(terms, rate, each)
+        for each in work
+        for rate in terms.rates
+        if rate.worker in (None, each.worker) and rate.role in (None, each.role) and rate.task in (None, each.task)
+    }
 
 
 def months_before(month: date, count: int) -> date:

@@ -13,12 +13,13 @@ from typing import Any
 
 from accord.model.money import Rounding, decimals_of
 from accord.model.problem import Problem
-from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, FixedFee, RateRow, UsageRate
+from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, FixedFee, LinePer, RateRow, UsageRate
 from accord.model.work import WorkKind
 from accord.rules.rating.counters import (
     Convert,
     Counters,
     cap_key,
+    line_key,
     meter_key,
     months_before,
     no_conversion,
@@ -82,7 +83,9 @@ class Pricer:
         self._kept = (HUNDRED - terms.discount) / HUNDRED
         self._caps = tuple((cap, cap_key(terms, cap)) for cap in terms.caps)
         # Without caps and a retainer, equal work of one rate row has one price: most hours of a firm are worked so.
-        self._alike: dict[tuple[Any, ...], Rated] | None = None if terms.caps or terms.retainer else {}
+        self._alike: dict[tuple[Any, ...], Rated] | None = (
+            None if terms.caps or terms.retainer or terms.round_per_line else {}
+        )
         self.counters = Counters.of(used or {})
 
     def rate(self, entry: Priceable) -> Rated | tuple[Problem, ...]:
@@ -144,7 +147,12 @@ class Pricer:
             if converted is None:
                 return (_no_exchange_rate(row.per_hour.currency, self._terms.currency, entry.worked_on),)
             rate = converted
-        amount = self._rounded(hours * rate)
+        if free or not self._terms.round_per_line or self._terms.lines_per is LinePer.ITEM:
+            amount = self._rounded(hours * rate)
+        else:
+            key = line_key(self._terms, row, entry)
+            amount = self.line_between(self.counters.of_key(key), hours * rate)
+            self.counters.add(key, hours * rate)
         between = self._between_entities(entry, amount)
         if free:
             part = Part("non_billable", amount, hours, _why_free(entry))
@@ -228,6 +236,11 @@ class Pricer:
     def price_between(self, rate: UsageRate, before: Decimal, units: Decimal) -> Decimal:
         """What `units` cost on top of those metered `before`; below zero for units that are taken back."""
         return self._rounded(price_of(rate, before + units)) - self._rounded(price_of(rate, before))
+
+    def line_between(self, before: Decimal, exact: Decimal) -> Decimal:
+        """What a line that came to `before`, not rounded, grows by with `exact` more: so its items add up to the line,
+        rounded once."""
+        return self._rounded(before + exact) - self._rounded(before)
 
     def _placed(self, amount: Decimal, quantity: Decimal, entry: Priceable) -> tuple[Part, ...]:
         """Retainer first, then WIP as far as every cap allows, the rest over cap."""
