@@ -47,6 +47,7 @@ from accord.model.told_work import TOLD_KINDS
 from accord.processes import PROCESSES
 from accord.reconcile import checking
 from accord.reconcile.late import decide_late
+from accord.reconcile.running import reconcile_if_due
 from accord.records.knowledge import Records
 from accord.settings import Settings
 
@@ -148,6 +149,7 @@ class Cadence:
     sealing: float = 10.0
     promises: float = 300.0
     unexplained: float = 300.0
+    reconciling: float = 900.0
     months: float = 3600.0
 
 
@@ -377,6 +379,7 @@ class WorkerProcess:
             self._steady("routing", self._route),
             self._steady("rating", self._rate),
             self._steady("unexplained", self._look_for_the_unexplained),
+            self._steady("reconciling", self._reconcile),
             self._steady("listening", lambda: self._listen(translation)),
             self._steady("take-over", lambda: lease.watch(outside.connect, self._stopping.is_set, every.take_over)),
             self._steady("budgets", lambda: self._share_budgets(switchboard)),
@@ -464,6 +467,19 @@ class WorkerProcess:
             except psycopg.errors.QueryCanceled:
                 log.warning("what is unexplained could not be looked at in time; the page shows the check before")
             rest = max(self._cadence.unexplained, 19 * (self._outside.monotonic() - began))
+
+    async def _reconcile(self) -> None:
+        """Run the matches once a day, whichever worker looks first; `accord reconcile` runs them on demand."""
+        rest = self._cadence.reconciling / 15
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), rest)
+                return
+            async with transaction(self._house.pool) as db:
+                found = await reconcile_if_due(db, self._house.now())
+            for each in found or ():
+                log.info("reconciled", match=each.match, equal=each.matched, breaks=each.breaks, sees=each.sees)
+            rest = self._cadence.reconciling
 
     async def _bind(self) -> None:
         """Take in the work that waited until somebody said what its project is."""

@@ -17,7 +17,7 @@ from accord.model.money import Money
 from accord.model.terms import BillingTerms, RateRow
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
 from accord.reconcile import matches
-from accord.reconcile.running import attest, breaks, reconcile
+from accord.reconcile.running import attest, breaks, reconcile, reconcile_if_due
 from accord.reconcile.unexplained import by_currency, unexplained
 from accord.records.knowledge import Records
 
@@ -232,3 +232,14 @@ async def test_cash_is_followed_through_disputes(worked: Pool, moves: tuple[str,
         found = await reconcile(db, at, [matches.LEDGER_TO_BILLING, matches.LEDGER_TO_CASH], at_rest=True)
     assert [each.breaks for each in found] == [0, broken]
     assert found[0].matched == 1
+
+
+async def test_the_matches_are_run_once_a_day_by_whoever_looks_first(worked: Pool) -> None:
+    async with transaction(worked) as db:
+        assert await reconcile_if_due(db, LATER) is not None
+        async with transaction(worked) as other:
+            assert await reconcile_if_due(other, LATER) is None, "another is at it"
+    for after, runs in ((timedelta(hours=23), False), (timedelta(hours=25), True)):
+        async with transaction(worked) as db:
+            found = await reconcile_if_due(db, LATER + after)
+        assert (found is not None) == runs

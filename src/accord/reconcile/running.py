@@ -67,6 +67,11 @@ WITH broken AS (
 )
 SELECT count(*) FROM kept
 """
+# Who has the lock looks anew: another may have run them while it was waited for.
+DUE = """
+SELECT pg_try_advisory_xact_lock(hashtextextended('nightly reconciliation', 0))
+    AND NOT EXISTS (SELECT FROM reconciliation_run WHERE started_at > %(since)s)
+"""
 NOTE = """
 INSERT INTO reconciliation_run (started_at, ended_at, match, ours, theirs, matched, breaks, sees)
 VALUES (%(started)s, clock_timestamp(), %(match)s, %(ours)s, %(theirs)s, %(matched)s, %(breaks)s, %(sees)s)
@@ -126,6 +131,17 @@ async def reconcile(
     await db.execute("SET LOCAL statement_timeout = '600s'")
     await db.execute("SET LOCAL work_mem = '64MB'")
     return [await _run(db, now, each, at_rest=at_rest) for each in matches]
+
+
+async def reconcile_if_due(
+    db: Connection, now: datetime, *, every: timedelta = timedelta(hours=24)
+) -> list[Reconciled] | None:
+    """Run all matches unless they ran less than `every` ago, or another process is at it; inside the caller's
+    transaction. None when nothing was run."""
+    due = await (await db.execute(DUE, {"since": now - every})).fetchone()
+    if due is None or not due[0]:
+        return None
+    return await reconcile(db, now)
 
 
 async def _run(db: Connection, now: datetime, match: Match, *, at_rest: bool) -> Reconciled:

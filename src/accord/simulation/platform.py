@@ -33,6 +33,7 @@ BEAT_SECONDS = Look(1)
 CADENCE = Cadence(
     routing=Look(5), rating=Look(30), binding=Look(30), polls=Look(5), pushes=Look(5), take_over=Look(3),
     budgets=Look(5), housekeeping=Look(10), sealing=60.0, months=1e12, promises=1e12, unexplained=1e12,
+    reconciling=1e12,
     late=1800.0,
 )  # fmt: skip
 PACE = Pace(claim=100, in_memory=200, poll_seconds=Look(3), timers_seconds=Look(3), collect_seconds=1e9)
