@@ -261,6 +261,8 @@ class Worker:
                 sent = sent_by_batch[about] = self._sent(turning.now, flight)
             if type(outcome) is Committed and outcome.vendor_id is not None:
                 self._remember((row["connection"], row["kind"], row["canonical_id"]), outcome.vendor_id)
+            if type(outcome) is Rejected:
+                self._unlearn_links(row)
             turning.settle(live, row, outcome, sent)
         queued = {flight.row["id"] for flight in flights if flight.waiting_row}
         turning.turn.left_waiting = [row["id"] for row in turning.turn.finished if row["id"] in queued]
@@ -376,6 +378,12 @@ class Worker:
         cursor = await connection.execute(statements.VENDOR_IDS, {"rows": as_json(rows)}, prepare=True)
         for name, about, kind, vendor_id in await cursor.fetchall():
             self._remember((name, kind, about), vendor_id)
+
+    def _unlearn_links(self, row: Mapping[str, Any]) -> None:
+        """What a refused write referred to may have another id by now: merged with another there, or made anew."""
+        for link in row["links"] or ():
+            kind, about = link.split(" ", 1)
+            self._known_ids.pop((row["connection"], kind, about), None)
 
     def _remember(self, about: tuple[str, str, str], vendor_id: str) -> None:
         self._known_ids[about] = vendor_id

@@ -21,7 +21,7 @@ from accord.engine.story import (
 )
 from accord.model import events
 from accord.model.billing import RecurringSchedule, ScheduledMilestone
-from accord.model.customer import Notice
+from accord.model.customer import Customer, Notice
 from accord.model.deal import Deal
 from accord.model.engagement import Engagement
 from accord.model.events import Fact
@@ -46,6 +46,11 @@ async def contract_change(changed: Fact) -> dict[str, object]:
         return await _reopened(deal, engagement)
     scheduled = await ReadRelated("scheduled_milestone", engagement.id, ScheduledMilestone)
     recurring = await ReadRelated("recurring_schedule", engagement.id, RecurringSchedule)
+    before = await known("customer", engagement.customer_id, Customer, "of the engagement")
+    if (
+        before is not None and before.id == deal.customer_id
+    ):  # the two were found to be one: nobody changed the contract
+        deal = replace(deal, customer_id=engagement.customer_id)
     changes = compare(deal, engagement, scheduled, recurring)
     if changes.safe:
         await _apply(changes, engagement, deal)
@@ -55,7 +60,7 @@ async def contract_change(changed: Fact) -> dict[str, object]:
         problems=changes.problems,
         owner="PMO",
         money=deal.amount,
-        watch=(deal.id,),
+        watch=(deal.id, engagement.customer_id),
         name="contract_change",
     )
     return {"active": True, "applied": [change.what for change in changes.safe]}
