@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0010"
+revision = "0009"
+down_revision = "0008"
 
 # The old code still serves while this runs. Nobody queues for a lock.
 LIMITS = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0;"

@@ -1,18 +1,20 @@
-"""The newest transfers are found without reading the journal: a page says when the ledger was last moved."""
+"""Customers that were merged into another are found by it."""
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0023"
+revision = "0021"
+down_revision = "0020"
 
 LIMITS = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0;"
 
-SCHEMA = "CREATE INDEX transfer_newest ON transfer (id)"
+MERGED = """
+CREATE INDEX record_merged ON record ((body ->> 'merged_into')) WHERE kind = 'customer' AND deleted;
+"""
 
 
 def upgrade() -> None:
     op.execute(LIMITS)
-    op.execute(SCHEMA)
+    op.execute(MERGED)
 
 
 def downgrade() -> None:
