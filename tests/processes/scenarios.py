@@ -27,6 +27,7 @@ from accord.model.billing import (
     Refund,
     ScheduledMilestone,
     UnappliedCash,
+    WorkTransfer,
     WriteOff,
     WriteUp,
 )
@@ -173,6 +174,19 @@ def _added(records: Mapping[tuple[str, str], Any]) -> Known:
     return [("write_up", "WUP-1", to_plain(WriteUp("WUP-1", GROSS, "bonus", DAY, "US", "DEA-1")), "DEA-1")]
 
 
+def _moved_over(records: Mapping[tuple[str, str], Any]) -> Known:
+    part = Money.of("400.00", "USD")
+    thing = WorkTransfer("WTR-1", part, "told of the wrong project", DAY, "US", "BIL-T", "DEA-1", "DEA-2")
+    return [("work_transfer", "WTR-1", to_plain(thing), "DEA-1")]
+
+
+IN_WIP = """
+INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at)
+VALUES ('BIL-T', 'time', 'DEA-1', 'US', 'USD', 900.00, 'time', 'WRK-T', '2026-11-23T08:00:00Z');
+INSERT INTO item_part (item_id, part, engagement, legal_entity, currency, disposition, amount, worked_on, entry, cause,
+    posted_at)
+VALUES ('BIL-T', 1, 'DEA-1', 'US', 'USD', 'wip', 900.00, '2026-11-02', 'rated', 'test', '2026-11-23T08:00:00Z');
+"""
 IN_DRAFT = """
 INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at)
 VALUES ('BIL-A', 'time', 'DEA-1', 'US', 'USD', 900.00, 'time', 'WRK-A', '2026-11-23T08:00:00Z'),
@@ -288,6 +302,12 @@ SCENARIOS: dict[str, Scenario] = {
         "write_off", _fact(events.WRITE_OFF_APPROVED, "WOF-1", about=INVOICE), before=_BILLED, known=_given_up
     ),
     "write_up": Scenario("write_up", _fact(events.WRITE_UP_APPROVED, "WUP-1", about="DEA-1"), known=_added),
+    "work_transfer": Scenario(
+        "work_transfer",
+        _fact(events.WORK_TRANSFER_APPROVED, "WTR-1", about="BIL-T"),
+        ledger=IN_WIP,
+        known=_moved_over,
+    ),
     "payment_failure": Scenario(
         "payment_failure", _fact(events.PAYMENT_FAILED, "FAI-1", invoice_id=INVOICE), before=_BILLED, known=_failed
     ),

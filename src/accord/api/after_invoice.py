@@ -14,7 +14,7 @@ from accord.api.models import Input, Money, Output, Text
 from accord.api.process_tier import PREFIX, REFUSALS, Id, Limit
 from accord.db.pool import transaction
 from accord.db.storable import StorableText
-from accord.ledger import adjusting, cash, crediting, writing_off
+from accord.ledger import adjusting, cash, crediting, transferring, writing_off
 from accord.ledger.adjusting import Adjustment
 from accord.ledger.cash import Standing
 
@@ -49,7 +49,8 @@ class Asked(Output):
 
 
 class AskedFor(Output):
-    """A change of money as it was asked for; `kind` is credit_note, refund, write_off or write_up."""
+    """A change of money as it was asked for; `kind` is credit_note, refund, write_off, write_up or
+    work_transfer."""
 
     id: str
     kind: str
@@ -226,6 +227,26 @@ async def ask_write_up(request: Adding, state: TheState, principal: Operator) ->
     async with transaction(state.pool) as db:
         id = await writing_off.ask_write_up(
             db, request.engagement, request.legal_entity, request.amount, reason=request.reason, by=principal.actor,
+            at=state.now(), entities=principal.scope,
+        )  # fmt: skip
+    return Asked(id=id)
+
+
+class Transferring(Input):
+    """An item by its id and the engagement that its work belongs to; without an amount all that is not invoiced."""
+
+    item: Name
+    to_engagement: Name
+    amount: Amount | None = None
+    reason: Why
+
+
+@after.post("/transfers", status_code=201, response_model=Asked)
+async def ask_transfer(request: Transferring, state: TheState, principal: Operator) -> Asked:
+    """Ask for a transfer of work to another engagement. Nothing happens until somebody else approves it."""
+    async with transaction(state.pool) as db:
+        id = await transferring.ask_transfer(
+            db, request.item, request.to_engagement, request.amount, reason=request.reason, by=principal.actor,
             at=state.now(), entities=principal.scope,
         )  # fmt: skip
     return Asked(id=id)

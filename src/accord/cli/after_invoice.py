@@ -18,7 +18,7 @@ from accord.cli.printing import as_table
 from accord.db.pool import transaction
 from accord.engine.shell import Connection
 from accord.errors import UsageError
-from accord.ledger import adjusting, cash, crediting, writing_off
+from accord.ledger import adjusting, cash, crediting, transferring, writing_off
 from accord.settings import Settings
 
 _LINE = re.compile(r"(\d{1,6})(?:=(.+))?")
@@ -159,6 +159,18 @@ def run_write_up(engagement: str, entity: str, amount: str, reason: str, by: str
         in_transaction(
             lambda db: writing_off.ask_write_up(
                 db, engagement, entity, part, reason=reason, by=by, at=datetime.now(UTC)
+            )
+        )
+    )
+
+
+def run_transfer(item: str, to_engagement: str, amount: str | None, reason: str, by: str) -> None:
+    """Ask for a transfer of work to another engagement."""
+    part = None if amount is None else decimal_of(amount)
+    said_who_approves(
+        in_transaction(
+            lambda db: transferring.ask_transfer(
+                db, item, to_engagement, part, reason=reason, by=by, at=datetime.now(UTC)
             )
         )
     )

@@ -640,6 +640,20 @@ def write_off(
 
 
 @app.command(rich_help_panel="Look and act")
+def transfer(
+    item: Annotated[str, typer.Argument(help="An item by its id, such as `accord explain` names it.")],
+    to: Annotated[str, typer.Argument(help="Canonical id of the engagement it belongs to.")],
+    reason: Why,
+    by: Who,
+    amount: Annotated[str | None, typer.Option(help="Net; without it all that is not invoiced.")] = None,
+) -> None:
+    """Ask to move work to another engagement of its legal entity and currency. Somebody else approves it."""
+    from accord.cli.after_invoice import run_transfer
+
+    run_transfer(item, to, amount, reason, by)
+
+
+@app.command(rich_help_panel="Look and act")
 def write_up(
     engagement: Annotated[str, typer.Argument(help="Canonical id of the engagement.")],
     entity: Annotated[str, typer.Argument(help="Its legal entity, such as DE.")],

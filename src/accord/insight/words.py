@@ -36,6 +36,8 @@ WORDS: Mapping[str, str] = {
     "credit_note.issued": "Credit note {number} issued",
     "write_off.approved": "Write-off approved by {approved_by}: {reason}",
     "write_up.approved": "Write-up approved by {approved_by}: {reason}",
+    "contract_plan.applied": "Contract change {plan} applied: {why}",
+    "work_transfer.approved": "Transfer of work approved by {approved_by}: {reason}",
     "receipt.recorded": "Receipt recorded: {reference}",
     "cash.applied": "Unapplied cash applied",
     "refund.approved": "Refund approved by {approved_by}: {reason}",

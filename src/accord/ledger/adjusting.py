@@ -1,4 +1,4 @@
-"""Changes of money after the work: one person asks for a credit, a refund or a write-off, and another one decides.
+"""Changes of money after the work: one asks for a credit, refund, write-off or transfer, and another one decides.
 
 An approved one is kept as a canonical object and told as a fact, which starts the story that carries it to billing,
 ledger, ERP and CRM. Each verb is one transaction of the caller's.
@@ -56,12 +56,14 @@ UPDATE item_part SET disposition = 'wip', document = NULL, line = NULL, entry = 
     cause = %(cause)s, reference = %(by)s, posted_at = %(at)s
 WHERE document = %(id)s AND disposition = 'draft'
 """
-DATED = ("issued_on", "refunded_on", "written_off_on", "written_up_on")  # the day of a thing is that of its approval
+# The day of a thing is that of its approval.
+DATED = ("issued_on", "refunded_on", "written_off_on", "written_up_on", "transferred_on")
 WORDS = {
     "credit_note": "credit",
     "refund": "refund",
     "write_off": "write-off",
     "write_up": "write-up",
+    "work_transfer": "transfer",
 }
 
 

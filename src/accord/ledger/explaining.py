@@ -35,7 +35,8 @@ SELECT i.id, i.kind, i.engagement, i.legal_entity, i.currency, i.amount, i.sourc
     coalesce((SELECT o.recorded_at FROM billable_item o WHERE o.id = i.reverses), i.recorded_at)
 FROM billable_item i
 LEFT JOIN record s ON s.id = i.source_id AND s.kind = CASE i.kind WHEN 'milestone' THEN 'scheduled_milestone'
-    WHEN 'subscription_period' THEN 'invoice' WHEN 'write_up' THEN 'write_up' END
+    WHEN 'subscription_period' THEN 'invoice' WHEN 'write_up' THEN 'write_up'
+    WHEN 'transfer' THEN 'work_transfer' END
 """
 BY_IDS = ITEM + "WHERE i.id = ANY(%(ids)s) ORDER BY i.worked_on, i.id"
 ENTRIES = """
@@ -268,7 +269,7 @@ def _again(
     reversing: bool,
 ) -> Decimal | None:
     """The price made again from source and terms; the counters as they stood before the item."""
-    if kind in ("milestone", "subscription_period", "write_up"):
+    if kind in ("milestone", "subscription_period", "write_up", "transfer"):
         return None if told is None else Decimal(told)
     if entry is None or terms is None:
         return None

@@ -344,6 +344,24 @@ class WriteOff:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkTransfer:
+    """Value of an item that belongs to another engagement of the same legal entity and currency, and is invoiced there.
+    `engagement_id` is where it was."""
+
+    id: str
+    amount: Money
+    reason: str
+    transferred_on: date
+    legal_entity: str
+    item_id: str
+    engagement_id: str
+    to_engagement_id: str
+    status: str = "requested"
+    requested_by: str | None = None
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WriteUp:
     """Value that is added to an engagement's work for a reason, and invoiced with it."""
 

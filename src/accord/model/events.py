@@ -49,6 +49,7 @@ CREDIT_NOTE_ISSUED = "credit_note.issued"
 PAYMENT_REVERSED = "payment.reversed"  # taken back by the payer or the bank
 WRITE_OFF_APPROVED = "write_off.approved"
 WRITE_UP_APPROVED = "write_up.approved"
+WORK_TRANSFER_APPROVED = "work_transfer.approved"
 RECEIPT_RECORDED = "receipt.recorded"  # money that came in beside billing
 CASH_APPLIED = "cash.applied"
 REFUND_APPROVED = "refund.approved"

@@ -26,6 +26,7 @@ PREFIXES = {
     "payment_reversal": "RVS",
     "write_off": "WOF",
     "write_up": "WUP",
+    "work_transfer": "WTR",
     "notice": "NTC",
     "billable_item": "BIL",
     "change": "CHG",

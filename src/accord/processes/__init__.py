@@ -17,6 +17,7 @@ from accord.processes.milestone_to_bill import milestone_to_bill, milestone_with
 from accord.processes.quote_to_project import quote_to_project
 from accord.processes.recurring_to_bill import recurring_to_bill
 from accord.processes.time_to_bill import time_to_bill
+from accord.processes.work_transfer import work_transfer
 from accord.processes.write_off import write_off, write_up
 
 PROCESSES: dict[str, Process] = {
@@ -39,6 +40,7 @@ PROCESSES: dict[str, Process] = {
         payment_reversed,
         write_off,
         write_up,
+        work_transfer,
         dispute,
         line_dispute,
         dispute_clock,
