@@ -104,7 +104,10 @@ def create_database(database_server: str, worker_id: str) -> Callable[[str], tup
         with psycopg.connect(database_server, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+                # Copied file by file: half the time of a copy by way of the log, where nothing has to outlive a crash.
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
             )
         return name, _at(database_server, name)
 

@@ -76,6 +76,8 @@ class Database:
             db.execute(f"ALTER DATABASE {db.info.dbname} SET search_path = {SEARCH_PATH}")
         self.monitor = psycopg.connect(self.url, autocommit=True, prepare_threshold=0)
         self.monitor.execute("SET plan_cache_mode = force_generic_plan")
+        # All of a run is one thread: a lock that a simulated session holds is never given back while it is waited for.
+        self.monitor.execute("SET lock_timeout = '20s'")
         self._full, self._again = self._emptying()
         self._heard: list[str] = []
         self.monitor.add_notify_handler(lambda notice: self._heard.append(notice.channel))

@@ -71,7 +71,11 @@ SELECT extract(epoch FROM least(
     (SELECT min(at) + make_interval(secs => %(lease)s) FROM worker_heartbeat WHERE worker_id <> ALL(%(living)s))
 ) - clock_timestamp())::float
 """
-POLL_NOW = "UPDATE poll SET next_at = clock_timestamp() WHERE owner IS NULL"
+# A worker may stand in the middle of a transaction that has a poll: waiting for it here would be for ever.
+POLL_NOW = """
+UPDATE poll SET next_at = clock_timestamp()
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM poll WHERE owner IS NULL FOR UPDATE SKIP LOCKED))
+"""
 OPEN_CASES = "SELECT id FROM business_case WHERE state = 'open' ORDER BY id"
 COUNTS = """
 SELECT (SELECT count(*) FROM effect WHERE state = 2), (SELECT count(*) FROM process WHERE end_state IS NOT NULL),
