@@ -14,7 +14,7 @@ chromium: venv
 	@scripts/chromium.sh
 
 test: chromium
-	$(PY) -m pytest -n $(TEST_WORKERS) $(ARGS)
+	$(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
 lint: venv
 	.venv/bin/ruff check .

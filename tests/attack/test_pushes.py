@@ -107,7 +107,7 @@ def test_the_door_refuses_or_accepts_and_never_breaks(vendor: str) -> None:
         if isinstance(told, Accepted):
             accepted += 1
             reading = translation._Reading()
-            translation._read(reading, webhook(vendor), 1, {}, body)
+            translation._read(reading, webhook(vendor), {}, 1, {}, body)
             assert reading.settled
         assert time.perf_counter() - began < 0.5, body[:100]
     assert accepted > 5, "what is mangled a little still gets in, or nothing was tested"

@@ -15,9 +15,7 @@ from accord.model.plain import to_plain
 from tests.ledger.changes.test_plan import order, rated
 from tests.ledger.worked import agree, entry, lies, work
 from tests.serving import served
-from tests.web.test_close_pages import browser, problems, signed_in
-
-__all__ = ["browser"]
+from tests.web.test_close_pages import problems, signed_in
 
 ORDER = json.dumps(to_plain(order(rated("200", "1500"), why="more <b>room</b>")))
 

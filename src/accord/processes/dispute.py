@@ -9,16 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 from accord.engine.states import Priority
-from accord.engine.story import Effect, Now, Read, Tell, WaitFor, effect, keep, process, together
+from accord.engine.story import Effect, Now, Read, ReadRelated, Tell, WaitFor, effect, keep, process, together
 from accord.ledger.dispositions import Disposition, move_document
 from accord.model import events
-from accord.model.billing import Dispute, Invoice, PaymentReversal, ReceivableHold
+from accord.model.billing import Dispute, Invoice, Payment, PaymentReversal, ReceivableHold
 from accord.model.engagement import InvoicePosting
 from accord.model.events import Fact
 from accord.model.money import Money, Rounding
 from accord.model.plain import to_plain
 from accord.processes.billing_steps import INVOICE_POSTED, crm_invoice, keep_of_invoice, notice, tell_sales_of_money
 from accord.processes.known import known
+from accord.rules.receivable import applied_to
 
 
 @process(starts_on=events.DISPUTE_OPENED)
@@ -30,8 +31,7 @@ async def dispute(opened: Fact) -> dict[str, object]:
         await WaitFor(INVOICE_POSTED, found.invoice_id)
     invoice = replace(await Read("invoice", found.invoice_id, Invoice), disputed=True)
     contested = _net_part(found, invoice)
-    paid = invoice.paid or Money.zero(invoice.currency)
-    source = Disposition.COLLECTED if found.amount <= paid else Disposition.BILLED
+    source = await _where_from(found, invoice)
     text = f"The customer disputes {found.amount} of invoice {invoice.number}: {found.reason}."
     await together(
         notice(invoice, f"dispute {found.id}", f"Invoice {invoice.number} is disputed", text, urgent=True),
@@ -45,25 +45,31 @@ async def dispute(opened: Fact) -> dict[str, object]:
     )  # fmt: skip
     await tell_sales_of_money(invoice)
     closed = await WaitFor(events.DISPUTE_CLOSED, found.id)
-    return await _settle(found, invoice, contested, source, closed or {})
+    return await _settle(found, invoice, contested, closed or {})
 
 
-async def _settle(
-    found: Dispute, invoice: Invoice, contested: Money, source: Disposition, closed: Mapping[str, Any]
-) -> dict[str, object]:
+async def _where_from(found: Dispute, invoice: Invoice, when: str = "") -> Disposition:
+    """Where what is contested lies, or belongs again. Payments count once they are in the ledger: billing knows of them
+    earlier, and whoever collects takes from what is billed or disputed alone."""
+    payments = await ReadRelated("payment_application", invoice.engagement_id or "", Payment, when)
+    return Disposition.COLLECTED if found.amount <= applied_to(invoice, payments) else Disposition.BILLED
+
+
+async def _settle(found: Dispute, invoice: Invoice, contested: Money, closed: Mapping[str, Any]) -> dict[str, object]:
     """Won: the claim stands as before. Lost: the bank took the money back, so the claim is open again; whether it is
     credited or written off is a decision of its own."""
     status = str(closed.get("status"))
     # Months may lie between: what was paid meanwhile is read anew.
     invoice = replace(await Read("invoice", invoice.id, Invoice, "settled"), disputed=False)
     settled_at = await Now("settled")
+    back = await _where_from(found, invoice, "settled")
     await together(
         _release(invoice, f"dispute {status}"),
         notice(invoice, f"dispute closed {found.id}", f"Dispute of invoice {invoice.number}: {status}",
                f"Outcome: {status}."),
         crm_invoice(invoice),
         move_document(
-            f"settle {found.id}", invoice.id, contested, out_of=Disposition.DISPUTED, into=source,
+            f"settle {found.id}", invoice.id, contested, out_of=Disposition.DISPUTED, into=back,
             cause=events.DISPUTE_CLOSED, at=settled_at.isoformat(), at_most=True,
         ),
         keep_of_invoice(invoice, "disputed"),
