@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -36,3 +37,15 @@ def test_whole_numbers_beyond_64_bits_stay_exact() -> None:
 def test_only_utf_8_that_ends_is_read(body: bytes) -> None:
     with pytest.raises(NotJson):
         read_json(body)
+
+
+@pytest.mark.parametrize("inside", ["[{}]", "[1, {}]", '{{"a": 1, "b": {}}}'])
+def test_what_is_nested_beyond_all_use_is_no_json(inside: str) -> None:
+    """Whoever records an answer copies it level by level; brackets within text are none."""
+    deep = "0"
+    for _ in range(100):
+        deep = inside.replace("{}", deep, 1) if "{{" not in inside else inside.format(deep)
+    assert read_json(deep.encode()) is not None
+    with pytest.raises(NotJson, match="more than 100 deep"):
+        read_json(f"[{deep}]".encode())
+    assert read_json(json.dumps(["[{" * 200 + '"', "]"]).encode()) == ["[{" * 200 + '"', "]"]

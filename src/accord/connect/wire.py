@@ -15,6 +15,9 @@ from urllib.parse import quote, urlencode
 _LONGEST_PLAIN_EXPONENT = 64
 _LONGEST_INT = 18  # digits that always fit 64 bits, whatever the sign
 _LONG_INT = re.compile("[0-9]{19}")
+# Answers are nested six or seven deep; what records them copies and writes them level by level.
+_DEEPEST = 100
+_NO_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[^][{}"]+', re.DOTALL)
 # PostgreSQL keeps no NUL in text, and a lone surrogate is no text in any encoding; in UTF-8 both come only escaped.
 _ESCAPED_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -32,14 +35,28 @@ def read_json(body: bytes) -> Any:
     """The value of a JSON body; numbers with a point or an exponent become Decimal, the others int. Raises NotJson.
 
     What comes out can be reckoned with: no number has an exponent beyond 64, and whole numbers beyond 64 bits are
-    Decimal. Only UTF-8 is read (RFC 8259, 8.1).
+    Decimal. Only UTF-8 is read (RFC 8259, 8.1), and nothing that is nested
+    more than a hundred deep.
     """
     try:
         text = body.decode("utf-8-sig")
-        whole = _whole if _LONG_INT.search(text) else int  # int itself is what the parser is quick with
+    except UnicodeDecodeError:
+        raise NotJson(f"{len(body)} bytes that are not UTF-8") from None
+    if text.count("[") + text.count("{") > _DEEPEST and _depth(text) > _DEEPEST:
+        raise NotJson(f"{len(body)} bytes nested more than {_DEEPEST} deep")
+    whole = _whole if _LONG_INT.search(text) else int  # int itself is what the parser is quick with
+    try:
         return json.loads(text, parse_float=_decimal, parse_int=whole, parse_constant=_refuse_constant)
     except (ValueError, RecursionError, ArithmeticError) as error:
         raise NotJson(f"{len(body)} bytes that are not JSON: {type(error).__name__}") from None
+
+
+def _depth(text: str) -> int:
+    deepest = depth = 0
+    for bracket in _NO_BRACKET.sub("", text):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def read_foreign(body: bytes) -> Any:
