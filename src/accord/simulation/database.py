@@ -43,6 +43,12 @@ SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, 
 FROM pg_sequences WHERE schemaname = 'public'
 """
 GONE = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
+# A session whose client is gone notices it when it has its lock. Who waits for the living waits for ever: they stand
+# still until it has ended.
+END_WAITING = """
+SELECT pg_terminate_backend(pid) FROM unnest(%(ended)s::integer[]) AS pid
+WHERE cardinality(pg_blocking_pids(pid)) > 0 AND NOT pg_blocking_pids(pid) && %(ended)s::integer[]
+"""
 # Whether a session waits for a lock, and whether in the end it waits for itself: then PostgreSQL ends one of the two.
 BLOCKED = """
 WITH RECURSIVE chain (pid) AS (
@@ -141,6 +147,7 @@ class Database:
         while ended and self.monitor.execute(GONE, [ended]).fetchone() != (0,):
             if time.monotonic() > deadline:
                 raise RuntimeError("PostgreSQL keeps the sessions of a killed process")
+            self.monitor.execute(END_WAITING, {"ended": ended})
             time.sleep(0.0005)
 
     def close(self) -> None:
