@@ -10,17 +10,11 @@ from accord.engine.shell import Connection
 from accord.errors import NotFound, UsageError
 from accord.ledger import adjusting
 from accord.ledger import terms as declared
-from accord.ledger.writing_off import NOT_INVOICED
+from accord.ledger.writing_off import ITEM, NOT_INVOICED
 from accord.model.billing import WorkTransfer
 from accord.model.identity import canonical_id
 from accord.model.money import Money, TooManyDecimals
 
-ITEM = """
-SELECT i.engagement, i.legal_entity, i.currency,
-    coalesce(sum(p.amount) FILTER (WHERE p.disposition = ANY(%(places)s)), 0)
-FROM billable_item i LEFT JOIN item_part p ON p.item_id = i.id
-WHERE i.id = %(id)s AND (%(entities)s::text[] IS NULL OR i.legal_entity = ANY(%(entities)s)) GROUP BY i.id
-"""
 ASKED_FOR = """
 SELECT coalesce(sum(amount) FILTER (WHERE status = 'requested'), 0), count(*) FROM adjustment
 WHERE kind = 'work_transfer' AND about = %(about)s
