@@ -31,6 +31,14 @@ async def one_thing(began: Fact) -> Any:
 
 
 @process(starts_on="test.began")
+async def one_after_another(began: Fact) -> str:
+    """One after another."""
+    await put("y")
+    await put("x", "new")
+    return "both"
+
+
+@process(starts_on="test.began")
 async def issue_once(began: Fact) -> Any:
     """Issue once."""
     thing = Thing(began.payload["id"], began.payload["name"])
@@ -131,6 +139,19 @@ async def test_an_unsent_older_version_gives_way(shop: Workshop) -> None:
     assert await shop.finished(old, new) == [{"vendor_id": "V-x", "skipped": None}] * 2
     assert [write.body["name"] for write in shop.vendors.sent] == ["new"]
     assert await shop.effects(old) == [("x", EffectState.SUPERSEDED)]
+
+
+async def test_what_the_vendor_put_off_gives_way_in_the_same_turn(shop: Workshop) -> None:
+    """One call brings the answer of the older write, to wait, and of the write after which the newer one is asked for:
+    nothing of the older one may be left in the queue."""
+    shop.vendors.script["x"].append(Transient("asked us to wait", retry_after_seconds=0.05, overload=True))
+    old = await shop.start(one_thing, "a", id="x", name="old")
+    new = await shop.start(one_after_another, "b")
+    await shop.work()
+    await shop.finished(old, new)
+    assert [write.body["name"] for write in shop.vendors.done] == ["thing", "new"]
+    assert await shop.effects(old) == [("x", EffectState.SUPERSEDED)]
+    assert await shop.all("SELECT * FROM waiting_effect") == []
 
 
 async def test_writes_of_one_object_go_in_order(shop: Workshop) -> None:

@@ -42,6 +42,8 @@ class Writing:
         if turn.deferred:
             turn.deferred.sort(key=_id)
             await _rows(connection, statements.DEFER_EFFECTS, turn.deferred)
+            # Before the intents: one of them may take the place of what waits again, and then it waits no more.
+            await _columns(connection, statements.ENTER_WAITING, statements.WAITING, turn.deferred)
         if not turn.finished:
             return _nobody
         turn.finished.sort(key=_id)
@@ -76,10 +78,7 @@ class Writing:
         await connection.execute(statements.LINK, links, prepare=True)
 
     async def _waiting(self, connection: Connection, turn: Turn, written: Written) -> None:
-        if turn.deferred:
-            await _columns(connection, statements.ENTER_WAITING, statements.WAITING, turn.deferred)
-            await _rows(connection, statements.RECORD_ATTEMPTS, turn.attempts)
-        elif turn.attempts:
+        if turn.attempts:
             await _rows(connection, statements.RECORD_ATTEMPTS, turn.attempts)
         if turn.left_waiting:
             await self._ids(connection, statements.LEAVE_WAITING, turn.left_waiting)
