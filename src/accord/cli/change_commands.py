@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from accord.cli.options import AsJson, Who
+
 app = typer.Typer(no_args_is_help=True, help="Contract changes: impact in money, one plan, applied by two, taken back.")
 
 File = Annotated[Path, typer.Argument(help="JSON: one change order.", dir_okay=False)]
 Change = Annotated[str, typer.Argument(help="Id of the change; `accord change list` shows them.")]
-Who = Annotated[str, typer.Option("--by", help="Who does this; it is kept in the audit trail.", envvar="USER")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 
 @app.command("impact")

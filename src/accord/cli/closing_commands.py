@@ -7,18 +7,17 @@ from typing import Annotated
 
 import typer
 
+from accord.cli.options import AsJson, LegalEntity, Who
+
 app = typer.Typer(no_args_is_help=True, help="Close periods: calendar, gate, overrides, late work, opening again.")
 
-Entity = Annotated[str, typer.Argument(help="Code of the legal entity, such as US.")]
 PeriodCode = Annotated[str, typer.Argument(help="Code of the period, such as 2026-11 or FY26-P02.")]
-Who = Annotated[str, typer.Option("--by", help="Who does this; it is kept in the audit trail.", envvar="USER")]
 Why = Annotated[str, typer.Option("--reason", prompt=True, help="Why; it is kept with what is done.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 
 @app.command("calendar")
 def calendar(
-    entity: Entity,
+    entity: LegalEntity,
     by: Who,
     starts_on: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day of the calendar or year.")],
     months: Annotated[int, typer.Option(min=1, max=600, help="So many calendar months.")] = 12,
@@ -49,7 +48,7 @@ def status(
 
 
 @app.command("close")
-def close(entity: Entity, period: PeriodCode, by: Who) -> None:
+def close(entity: LegalEntity, period: PeriodCode, by: Who) -> None:
     """Look at the gate and close the period if nothing stops it."""
     from accord.cli.closing import run_close
 
@@ -58,7 +57,7 @@ def close(entity: Entity, period: PeriodCode, by: Who) -> None:
 
 @app.command("override")
 def override(
-    entity: Entity,
+    entity: LegalEntity,
     period: PeriodCode,
     line: Annotated[str, typer.Argument(help="The line of the gate, such as breaks.")],
     by: Who,
@@ -71,7 +70,7 @@ def override(
 
 
 @app.command("reopen")
-def reopen(entity: Entity, period: PeriodCode, by: Who, reason: Why) -> None:
+def reopen(entity: LegalEntity, period: PeriodCode, by: Who, reason: Why) -> None:
     """Ask to open a closed period again; another person has to agree. One that is closing opens at once."""
     from accord.cli.closing import run_reopen
 
@@ -80,7 +79,7 @@ def reopen(entity: Entity, period: PeriodCode, by: Who, reason: Why) -> None:
 
 @app.command("agree")
 def agree(
-    entity: Entity,
+    entity: LegalEntity,
     period: PeriodCode,
     what: Annotated[str, typer.Argument(help="A line of the gate that somebody asked to close over, or reopen.")],
     by: Who,
@@ -93,7 +92,7 @@ def agree(
 
 @app.command("late")
 def late(
-    entity: Entity,
+    entity: LegalEntity,
     period: Annotated[str | None, typer.Argument(help="Only work of this period.")] = None,
     as_json: AsJson = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most items to show.")] = 200,

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Rates of exchange: load what is published, and say how it is used.")
+from accord.cli.options import Who
 
-Who = Annotated[str, typer.Option("--by", help="Who does this; it is kept in the audit trail.", envvar="USER")]
+app = typer.Typer(no_args_is_help=True, help="Rates of exchange: load what is published, and say how it is used.")
 
 
 @app.command("load")

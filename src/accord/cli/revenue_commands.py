@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
+from accord.cli.options import AsJson, LegalEntity, Who
+
 app = typer.Typer(no_args_is_help=True, help="Revenue: contracts, estimates, schedules, and the ERP's beside ours.")
 
 Engagement = Annotated[str, typer.Argument(help="Id of the engagement.")]
-Entity = Annotated[str, typer.Argument(help="Code of the legal entity, such as US.")]
-Who = Annotated[str, typer.Option("--by", help="Who does this; it is kept in the audit trail.", envvar="USER")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 
 @app.command("declare")
@@ -30,7 +29,7 @@ def declare(
 @app.command("estimate")
 def estimate(
     engagement: Engagement,
-    entity: Entity,
+    entity: LegalEntity,
     obligation: Annotated[str, typer.Argument(help="Id of the obligation.")],
     period: Annotated[str, typer.Argument(help="Code of the period at whose end it is estimated.")],
     by: Who,
@@ -46,7 +45,7 @@ def estimate(
 @app.command("accept")
 def accept(
     engagement: Engagement,
-    entity: Entity,
+    entity: LegalEntity,
     about: Annotated[str, typer.Argument(help="Id of a milestone, or of an obligation satisfied at a point in time.")],
     on: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Day of the acceptance.")],
     evidence: Annotated[str, typer.Option(help="Where it can be read.")],
@@ -59,7 +58,7 @@ def accept(
 
 
 @app.command("show")
-def show(engagement: Engagement, entity: Entity, as_json: AsJson = False) -> None:
+def show(engagement: Engagement, entity: LegalEntity, as_json: AsJson = False) -> None:
     """The schedule of an engagement as it is by now, its balances, a provision, and what is wrong."""
     from accord.cli.revenue import run_show
 
@@ -78,7 +77,7 @@ def keep(
 
 @app.command("load-booked")
 def load_booked(
-    entity: Entity,
+    entity: LegalEntity,
     file: Annotated[
         Path,
         typer.Argument(help="CSV with the columns obligation, period, amount, currency, reference.", dir_okay=False),
@@ -93,7 +92,7 @@ def load_booked(
 
 @app.command("compare")
 def compare(
-    entity: Entity,
+    entity: LegalEntity,
     tolerance: Annotated[str, typer.Option(help="Differences up to this amount are none.")] = "0",
     as_json: AsJson = False,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import multiprocessing
 import os
@@ -26,6 +27,8 @@ from accord.simulation.run import Plan, Result, Run
 from accord.simulation.weather import forecast
 
 LOOK_SECONDS = 2.0  # between two looks whether the processes of a campaign still live
+# Where databases lie, and the file in each that its process holds locked for as long as it lives.
+HOMES, IN_USE = "accord-simulate-", "in_use"
 SHORTENINGS = 24  # runs spent on making a failing history shorter
 
 
@@ -56,14 +59,31 @@ class Campaign:
 
 @contextlib.contextmanager
 def own_database() -> Iterator[Database]:
-    """A PostgreSQL for one process of the campaign, gone afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="accord-simulate-"))
-    try:
-        with _quiet(), contextlib.closing(Database(home)) as database:
-            yield database
-    finally:
-        embedded.stop(home)
-        shutil.rmtree(home, ignore_errors=True)
+    """A PostgreSQL for one process of the campaign, gone afterwards; what a killed process left goes now."""
+    sweep()
+    home = Path(tempfile.mkdtemp(prefix=HOMES))
+    with (home / IN_USE).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            with _quiet(), contextlib.closing(Database(home)) as database:
+                yield database
+        finally:
+            _remove(home)
+
+
+def sweep() -> None:
+    """Remove the databases of processes that were killed: PostgreSQL outlives who started it."""
+    for home in Path(tempfile.gettempdir()).glob(f"{HOMES}*"):
+        if (home / "pg").exists():
+            # Gone meanwhile, another user's, or still held by a living process.
+            with contextlib.suppress(OSError), (home / IN_USE).open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(home)
+
+
+def _remove(home: Path) -> None:
+    embedded.stop(home)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def play(plan: Plan, database: Database, bug: Planted | None = None) -> Result:
@@ -115,7 +135,10 @@ def _play_all(campaign: Campaign, waiting: Any, ended: Any, core: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its database is stopped and removed on the way out
     _stay_on(core)
     with own_database() as database:
+        parent = multiprocessing.parent_process()
         for seed in iter(waiting.get, None):
+            if parent is not None and not parent.is_alive():
+                return
             ended.put(play(campaign.plan(seed), database, _bug(campaign)))
 
 
