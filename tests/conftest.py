@@ -7,7 +7,6 @@ import fcntl
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from accord.db import embedded, migrate, open_pool
 from accord.db.pool import Pool
+from accord.db.scratch import scratch_folder
 
 # Two busy cores make any deadline for one example a coin toss.
 hypothesis_settings.register_profile("accord", deadline=None, print_blob=True)
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Simulated vendors are served on the loopback, wherever a test keeps their certificates.
     os.environ["ACCORD_PRIVATE_ADDRESSES"] = "127.0.0.0/8,::1/128"
     if not hasattr(config, "workerinput"):
-        os.environ[RUN_HOME] = tempfile.mkdtemp(prefix="accord-test-")
+        os.environ[RUN_HOME] = str(scratch_folder("accord-test-"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -104,7 +104,7 @@ def create_database(database_server: str, worker_id: str) -> Callable[[str], tup
         with psycopg.connect(database_server, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(
-                # Copied file by file: half the time of a copy by way of the log, where nothing has to outlive a crash.
+                # Copied file by file: nothing here has to outlive a crash.
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
                     sql.Identifier(name), sql.Identifier(template)
                 )

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from accord.simulation.campaign import Campaign, own_database, play, shorten
+from accord.simulation.campaign import Campaign, on_one_core, own_database, play, shorten
 from accord.simulation.database import Database
 from accord.simulation.planted import planted
 from accord.simulation.run import Result
@@ -23,15 +23,16 @@ from accord.simulation.weather import forecast
 
 # What two test workers play in the time they have; docs/reference/simulation.md has the figures of larger firms.
 SIZE = {"deals": 1, "days": 12}
-FIXED, AT_ONCE = 200, 20
+FIXED, AT_ONCE = 200, 10
 FRESH = int(time.time()) // 60 % 1_000_000 + 10_000
 FRESH_SEEDS = int(os.environ.get("ACCORD_TEST_FRESH_SEEDS", "50"))
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Database]:
-    """One PostgreSQL for the seeds of this process."""
-    with own_database() as found:
+def place(worker_id: str) -> Iterator[Database]:
+    """One PostgreSQL for the seeds of this process, on the core that it shares with it."""
+    core = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    with on_one_core(core), own_database() as found:
         yield found
 
 

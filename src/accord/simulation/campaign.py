@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 
 from accord.db import embedded
+from accord.db.scratch import MEMORY, scratch_folder
 from accord.errors import AccordError
 from accord.simulation.database import Database
 from accord.simulation.planted import PLANTED, Planted, planted
@@ -61,7 +62,7 @@ class Campaign:
 def own_database() -> Iterator[Database]:
     """A PostgreSQL for one process of the campaign, gone afterwards; what a killed process left goes now."""
     sweep()
-    home = Path(tempfile.mkdtemp(prefix=HOMES))
+    home = scratch_folder(HOMES)
     with (home / IN_USE).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         try:
@@ -73,7 +74,7 @@ def own_database() -> Iterator[Database]:
 
 def sweep() -> None:
     """Remove the databases of processes that were killed: PostgreSQL outlives who started it."""
-    for home in Path(tempfile.gettempdir()).glob(f"{HOMES}*"):
+    for home in (home for folder in (MEMORY, Path(tempfile.gettempdir())) for home in folder.glob(f"{HOMES}*")):
         if (home / "pg").exists():
             # Gone meanwhile, another user's, or still held by a living process.
             with contextlib.suppress(OSError), (home / IN_USE).open() as file:
@@ -133,8 +134,7 @@ def _next(ended: Any, players: Sequence[Any]) -> Result:
 def _play_all(campaign: Campaign, waiting: Any, ended: Any, core: int) -> None:
     """One process of a campaign: play the next seed until there is none."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its database is stopped and removed on the way out
-    _stay_on(core)
-    with own_database() as database:
+    with on_one_core(core), own_database() as database:
         parent = multiprocessing.parent_process()
         for seed in iter(waiting.get, None):
             if parent is not None and not parent.is_alive():
@@ -142,12 +142,19 @@ def _play_all(campaign: Campaign, waiting: Any, ended: Any, core: int) -> None:
             ended.put(play(campaign.plan(seed), database, _bug(campaign)))
 
 
-def _stay_on(core: int) -> None:
-    """Share one core with the PostgreSQL that is started from here: the two take turns, and waking another core costs
+@contextlib.contextmanager
+def on_one_core(core: int) -> Iterator[None]:
+    """Share one core with the PostgreSQL that is started meanwhile: the two take turns, and waking another core costs
     more than the statement."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[core % len(cores)]})
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[core % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def _bug(campaign: Campaign) -> Planted | None:
