@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from accord.db.pool import Pool, transaction
+from accord.engine.shell import Kept
 from accord.governance.state import State
 from accord.ledger.postings import write
 from accord.ledger.terms import declare
@@ -36,7 +37,7 @@ def state(pool: Pool, tmp_path: Path) -> State:
 @pytest.fixture
 async def client(state: State, pool: Pool) -> AsyncIterator[httpx2.AsyncClient]:
     async with transaction(pool) as db:
-        await Records(write).keep(db, [("invoice", "INV-1", to_plain(INVOICE), "DEA-1")], datetime.now(UTC))
+        await Records(write).keep(db, [Kept("invoice", "INV-1", to_plain(INVOICE), "DEA-1")], datetime.now(UTC))
     async with client_of(state) as client:
         client.headers.update(await key(state))
         yield client
@@ -108,7 +109,7 @@ async def test_a_receipt_is_recorded_once_and_unapplied_cash_is_applied_and_aske
     assert (await client.post(f"{PATH}/receipts", json={**receipt, "pays": {"A-1": "152"}})).status_code == 400
     kept = UnappliedCash("CSH-1", "payment", "PAY-1", "CUS-1", "DE", NET, date(2026, 11, 24))
     async with transaction(pool) as db:
-        await Records(write).keep(db, [("unapplied_cash", "CSH-1", to_plain(kept), None)], datetime.now(UTC))
+        await Records(write).keep(db, [Kept("unapplied_cash", "CSH-1", to_plain(kept))], datetime.now(UTC))
     applied = await client.post(f"{PATH}/cash/CSH-1/apply", json={"invoice": "A-1", "amount": "60"})
     assert applied.json() == {"applied": {"amount": "60.00", "currency": "EUR"}}
     asked = await client.post(f"{PATH}/cash/CSH-1/refund", json={"amount": "30", "reason": "asked for"})

@@ -17,7 +17,7 @@ from accord.db import documents
 from accord.engine import eventlog, lease, router
 from accord.engine.lease import Lease
 from accord.engine.outcomes import Absent, Committed, Outcome, Unknown, Write
-from accord.engine.shell import NotBound
+from accord.engine.shell import Changed, NotBound
 from accord.engine.story import Process, ReadPolicy, effect
 from accord.engine.turning import fact_row
 from accord.engine.worker import Pace, Worker
@@ -123,7 +123,14 @@ class Known:
         ]
 
     async def keep(self, connection: Any, objects: Sequence[Any], at: datetime) -> None:
-        self.kept.update({(kind, id): body for kind, id, body, _ in objects})
+        after = dict(self.records)
+        for each in objects:
+            about = (each.kind, each.id)
+            if each.instead_of is not None and after.get(about) != each.instead_of:
+                raise Changed(f"{each.id} was changed meanwhile")
+            after[about] = each.body
+        self.records.update(after)
+        self.kept.update({(each.kind, each.id): each.body for each in objects})
 
     async def post(self, connection: Any, entries: Sequence[Any], at: datetime) -> None:
         for name, _, _ in entries:

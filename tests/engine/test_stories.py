@@ -13,7 +13,19 @@ import pytest
 from accord.engine import claiming, interventions
 from accord.engine.outcomes import Rejected
 from accord.engine.states import EffectState, ProcessState
-from accord.engine.story import Decide, Now, Read, Require, SleepUntil, Tell, WaitFor, effect, process, together
+from accord.engine.story import (
+    Decide,
+    Now,
+    Read,
+    Require,
+    SleepUntil,
+    Tell,
+    WaitFor,
+    effect,
+    keep,
+    process,
+    together,
+)
 from accord.errors import Conflict, NotFound
 from accord.model.events import Fact
 from accord.model.money import Money
@@ -503,3 +515,27 @@ async def common(began: Fact) -> None:
 
 async def _truth(value: Any) -> Any:
     return bool(value)
+
+
+@process(starts_on="test.began")
+async def one_more(began: Fact) -> str:
+    """One more letter."""
+    read = await Read("thing", "a", Thing)
+    if began.payload.get("wait"):
+        await put(began.subject)
+    more = Thing("a", read.name + began.subject)
+    await keep("thing", more, instead_of=(read,))
+    return more.name
+
+
+@pytest.mark.parametrize("wait", ["", "wait"])
+async def test_what_is_kept_in_the_place_of_what_was_read_is_lost_to_nobody(shop: Workshop, wait: str) -> None:
+    """Three decide by the same object at the same moment, in one turn, or with a write in between: each reads anew what
+    the one before it has kept."""
+    shop.knowledge.records["thing", "a"] = {"id": "a", "name": ""}
+    ids = [await shop.start(one_more, letter, wait=wait) for letter in "xyz"]
+    await shop.work()
+    results = await shop.finished(*ids)
+    assert sorted(map(len, results)) == [1, 2, 3]
+    assert sorted(shop.knowledge.records["thing", "a"]["name"]) == ["x", "y", "z"]
+    assert await shop.all("SELECT * FROM business_case") == []

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from accord.db import documents
 from accord.engine import eventlog, interventions, lease
+from accord.engine.shell import Kept
 from accord.engine.states import ProcessState
 from accord.engine.turning import fact_row
 from accord.processes import PROCESSES
@@ -59,7 +60,7 @@ class Play:
         known = self.scenario.known({(kind, id): body for kind, id, body in rows})
         async with db.transaction():
             if known:
-                await Records(_no_postings).keep(db, known, NOON)
+                await Records(_no_postings).keep(db, [Kept(*each) for each in known], NOON)
             if self.scenario.ledger:
                 await db.execute(self.scenario.ledger)
             await eventlog.append(db, [fact_row(self.scenario.fact, None, None)])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from accord.db.pool import Connection, Pool, transaction
+from accord.engine.shell import Changed, Kept
 from accord.records.knowledge import Records
 from accord.records.observe import Applied, Seen, apply
 
@@ -124,7 +125,7 @@ async def test_what_is_older_than_the_vendor_last_told_stays_old_after_a_story_k
     billing = frozenset({"billing"})
     await see(pool, paid, connection="stripe", roles=billing)
     async with transaction(pool) as db:
-        kept = ("invoice", "INV-1", {"id": "INV-1", "disputed": True}, None)
+        kept = Kept("invoice", "INV-1", {"id": "INV-1", "disputed": True}, None)
         await Records(nothing_posted).keep(db, [kept], NOW)
     late = replace(paid, version="1", body={**paid.body, "status": "open"})
     assert (await see(pool, late, connection="stripe", roles=billing)).stale == 1
@@ -134,15 +135,30 @@ async def test_what_is_older_than_the_vendor_last_told_stays_old_after_a_story_k
 
 
 async def test_two_stories_keep_their_parts_of_one_object_at_once(pool: Pool) -> None:
-    parts: list[tuple[str, str, dict[str, Any], str | None]] = [
-        ("invoice", "INV-1", {"id": "INV-1", "paid": 1}, "DEA-1"),
-        ("invoice", "INV-1", {"id": "INV-1", "disputed": True}, None),
+    parts = [
+        Kept("invoice", "INV-1", {"id": "INV-1", "paid": 1}, "DEA-1"),
+        Kept("invoice", "INV-1", {"id": "INV-1", "disputed": True}),
     ]
     async with transaction(pool) as db:
         await Records(nothing_posted).keep(db, parts, NOW)
     assert await rows(pool, "SELECT body, correlation FROM record") == [
         ({"id": "INV-1", "paid": 1, "disputed": True}, "DEA-1")
     ]
+
+
+async def test_what_was_decided_by_something_else_than_is_there_is_not_kept(pool: Pool) -> None:
+    first = Kept("invoice", "INV-1", {"id": "INV-1", "status": "draft", "note": "ours"})
+    async with transaction(pool) as db:
+        await Records(nothing_posted).keep(db, [first], NOW)
+    read = {"id": "INV-1", "status": "draft"}
+    step = Kept("invoice", "INV-1", {"id": "INV-1", "status": "billing"}, instead_of=read)
+    async with transaction(pool) as db:
+        await Records(nothing_posted).keep(db, [step], NOW)
+    for late in ([step], [Kept("invoice", "INV-1", {"id": "INV-1", "status": "draft"}), step, step]):
+        with pytest.raises(Changed, match="invoice INV-1 was changed meanwhile"):
+            async with transaction(pool) as db:
+                await Records(nothing_posted).keep(db, late, NOW)
+    assert await rows(pool, "SELECT body ->> 'status', body ->> 'note' FROM record") == [("billing", "ours")]
 
 
 SEEN = Seen("invoice", "in_1", "2", {"status": "open", "origin": "milestone"}, canonical_id="INV-1")
@@ -181,7 +197,7 @@ async def test_two_that_see_an_object_first_at_the_same_moment_tell_one_fact(poo
 
 async def test_a_push_does_not_undo_what_a_story_keeps_at_the_same_moment(pool: Pool) -> None:
     """The invoice is issued and kept; its own push is here before the story has said so."""
-    kept: Any = [("invoice", "INV-1", {"id": "INV-1", "deal_id": "DEA-1"}, "DEA-1")]
+    kept = [Kept("invoice", "INV-1", {"id": "INV-1", "deal_id": "DEA-1"}, "DEA-1")]
     await both_at_once(pool, lambda db: Records(nothing_posted).keep(db, kept, NOW))
     assert await rows(pool, "SELECT body ->> 'deal_id', body ->> 'status', correlation, version FROM record") == [
         ("DEA-1", "open", "DEA-1", 2)
@@ -191,7 +207,7 @@ async def test_a_push_does_not_undo_what_a_story_keeps_at_the_same_moment(pool: 
 async def test_a_story_does_not_undo_what_a_push_brings_at_the_same_moment(pool: Pool) -> None:
     async with transaction(pool) as db:
         await apply(db, "stripe", frozenset({"billing"}), [SEEN], NOW)
-        kept: Any = [("invoice", "INV-1", {"id": "INV-1", "deal_id": "DEA-1"}, "DEA-1")]
+        kept = [Kept("invoice", "INV-1", {"id": "INV-1", "deal_id": "DEA-1"}, "DEA-1")]
 
         async def keep() -> None:
             async with transaction(pool) as other:

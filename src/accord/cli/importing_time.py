@@ -16,7 +16,7 @@ from rich.console import Console
 from accord.app import House, open_house
 from accord.cli.printing import as_table
 from accord.db.pool import transaction
-from accord.engine.shell import Connection
+from accord.engine.shell import Connection, Kept
 from accord.settings import Settings
 
 # Where each row of a file is now: in the ledger by its parts, without a price for a reason, not approved, or a problem
@@ -90,7 +90,7 @@ async def _engagements(house: House, db: Connection) -> Any:
     from accord.records.knowledge import Records
 
     by = "accord import sip-time"
-    made = [("engagement", each.id, to_plain(each), each.id) for each in sip_terms.engagements()]
+    made = [Kept("engagement", each.id, to_plain(each), each.id) for each in sip_terms.engagements()]
     await Records(postings.write).keep(db, made, house.now())
     await terms.declare(db, sip_terms.terms(), by=by)
     await bindings.declare(db, SOURCE, sip_terms.bindings(), by=by)

@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from accord.engine import statements
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.errors import Conflict, NotFound
 
 # Refused and dead effects of a story are asked for again when its story still asks for them.
 ASK_AGAIN = "UPDATE effect SET state = 8 WHERE process_id = %(process)s AND state IN (3, 7)"
-FORGET_READINGS = """
-DELETE FROM journal WHERE process_id = %(process)s
-    AND (key LIKE 'read:%%' OR key LIKE 'related:%%' OR key LIKE 'policy:%%')
-"""
 # A story in some worker's memory is poked: it is claimed anew as soon as that worker lets go.
 MAKE_READY = """
 UPDATE open_process SET state = CASE WHEN state IN (2, 3) THEN 0 ELSE state END, poked = poked OR state = 1, begun =
@@ -91,7 +88,7 @@ async def retry(connection: Connection, process_id: int) -> None:
     """
     about = {"process": process_id}
     await connection.execute(ASK_AGAIN, about)
-    await connection.execute(FORGET_READINGS, about)
+    await connection.execute(statements.FORGET_READINGS, about)
     await _ready(connection, process_id)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from psycopg import AsyncConnection
 
@@ -15,6 +15,22 @@ Connection = AsyncConnection[Any]
 Reading = Read[Any] | ReadRelated[Any] | ReadPolicy[Any]
 
 
+class Kept(NamedTuple):
+    """An object the platform makes, to be kept: its fields are laid over what is there. With `instead_of`, which is
+    what a story read, only while nobody has changed those fields since."""
+
+    kind: str
+    id: str
+    body: dict[str, Any]
+    correlation: str | None = None
+    instead_of: dict[str, Any] | None = None
+
+
+class Changed(Exception):
+    """What a story wanted to keep in the place of what it had read was changed by somebody else meanwhile: nothing is
+    kept, and the story reads it anew."""
+
+
 class Knowledge(Protocol):
     """The records, policies and ledger, as the stories use them; always inside the caller's transaction."""
 
@@ -22,10 +38,8 @@ class Knowledge(Protocol):
         """The plain value of each reading, in order, in a fixed number of queries."""
         ...
 
-    async def keep(
-        self, connection: Connection, objects: Sequence[tuple[str, str, dict[str, Any], str | None]], at: datetime
-    ) -> None:
-        """Keep objects the platform makes: (kind, id, body, correlation)."""
+    async def keep(self, connection: Connection, objects: Sequence[Kept], at: datetime) -> None:
+        """Keep objects the platform makes, in this order. Raises Changed."""
         ...
 
     async def post(

@@ -88,6 +88,11 @@ END_WAITS = """
 DELETE FROM awaited_fact a USING json_to_recordset(%(rows)s::json) AS x (process_id bigint, key text)
 WHERE a.process_id = x.process_id AND a.key = x.key
 """
+# What a story read is read anew when it goes on.
+FORGET_READINGS = """
+DELETE FROM journal WHERE process_id = %(process)s
+    AND (key LIKE 'read:%%' OR key LIKE 'related:%%' OR key LIKE 'policy:%%')
+"""
 FORGET_WAITS = "DELETE FROM awaited_fact WHERE process_id = ANY(%(ids)s)"
 
 # Outcomes, and the fact of each that was committed. An effect that is final already stays as it is and tells nothing.

@@ -263,18 +263,24 @@ class Tell(Command[None]):
 
 @dataclass(frozen=True, slots=True)
 class Keep(Command[None]):
-    """Keep canonical objects that the platform itself makes: (kind, id, plain body) each."""
+    """Keep canonical objects that the platform itself makes: (kind, id, plain body) each.
+
+    `instead_of` are the objects as the story read them, where it decides by what it read: if somebody has changed one
+    since, nothing of this turn is kept and the story reads anew. So read, decide and keep without a wait in between.
+    """
 
     objects: tuple[tuple[str, str, Plain], ...]
+    instead_of: tuple[Plain | None, ...] = ()
 
     @property
     def key(self) -> str:
         return "keep:" + ",".join(f"{kind}:{id}:{digest_of(body)}" for kind, id, body in self.objects)
 
 
-def keep(kind: str, *things: Any) -> Keep:
-    """Keep canonical objects of one kind."""
-    return Keep(tuple((kind, thing.id, cast(Plain, to_plain(thing))) for thing in things))
+def keep(kind: str, *things: Any, instead_of: Sequence[Any] = ()) -> Keep:
+    """Keep canonical objects of one kind; `instead_of` is what was read of each, None for a new one."""
+    read = tuple(None if each is None else cast(Plain, to_plain(each)) for each in instead_of)
+    return Keep(tuple((kind, thing.id, cast(Plain, to_plain(thing))) for thing in things), read)
 
 
 @dataclass(frozen=True, slots=True)

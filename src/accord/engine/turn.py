@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from accord.engine.shell import Kept
+
 Row = dict[str, Any]
 
 
@@ -20,7 +22,7 @@ class Turn:
     requeued: list[int] = field(default_factory=list)  # rejected or dead effects that their story asks for again
     journal: list[Row] = field(default_factory=list)
     facts: list[Row] = field(default_factory=list)
-    kept: list[tuple[str, str, dict[str, Any], str | None]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
     posts: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = field(default_factory=list)
     waits: list[Row] = field(default_factory=list)
     met: list[Row] = field(default_factory=list)  # waits whose fact has come

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from accord.engine.casework import case_row, effect_owner
 from accord.engine.instance import Instance, StoryBroken
 from accord.engine.outcomes import Absent, Committed, Misconfigured, Outcome, Rejected, Transient, Unknown
-from accord.engine.shell import NotBound, Reading
+from accord.engine.shell import Kept, NotBound, Reading
 from accord.engine.states import EffectState, ProcessState
 from accord.engine.story import (
     Decide,
@@ -137,7 +138,10 @@ class Turning:
                 self.turn.facts.extend(fact_row(fact, live.correlation, causation) for fact in command.facts)
                 self._answer(live, key, None)
             case Keep():
-                self.turn.kept.extend((kind, id, body, live.correlation) for kind, id, body in command.objects)
+                self.turn.kept.extend(
+                    Kept(kind, id, body, live.correlation, read)
+                    for (kind, id, body), read in zip_longest(command.objects, command.instead_of)
+                )
                 self._answer(live, key, None)
             case Post():
                 self.turn.posts.append((command.entry, command.items, command.postings))

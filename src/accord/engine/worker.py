@@ -29,7 +29,7 @@ from accord.engine.identities import Identities
 from accord.engine.intents import Intended, as_json, write_intents
 from accord.engine.lease import Fenced, Lease
 from accord.engine.outcomes import Committed, Rejected
-from accord.engine.shell import Connection, Knowledge, Vendors
+from accord.engine.shell import Changed, Connection, Knowledge, Vendors
 from accord.engine.story import Process
 from accord.engine.turn import Row, Turn
 from accord.engine.turning import Live, Sent, Turning
@@ -460,7 +460,7 @@ class Worker:
             if connection.closed or connection.broken:
                 raise
             self._forget(process_id)
-            passing = isinstance(error, psycopg.OperationalError)
+            passing = isinstance(error, (psycopg.OperationalError, Changed))
             await self._set_aside(connection, process_id, flights, error, passing=passing, load=load)
 
     async def _owned(self, connection: Connection, process_id: int) -> list[Claimed]:
@@ -489,7 +489,8 @@ class Worker:
         """The story at fault: its outcomes are recorded, and it is parked with a case, or tried later if it may
         pass.
         """
-        log.error("a story was set aside", process=process_id, error=_words(error), passing=passing)
+        tell = log.warning if passing else log.error
+        tell("a story was set aside", process=process_id, error=_words(error), passing=passing)
         try:
             await self._record_only(connection, process_id, flights, error, passing=passing, load=load)
         except (psycopg.DataError, psycopg.IntegrityError, TypeError, ValueError) as worse:
@@ -510,6 +511,8 @@ class Worker:
         now = self._now()
         async with connection.transaction():
             await connection.execute(statements.HOLD_FENCE, {"worker": self._lease.worker_id})
+            if isinstance(error, Changed):
+                await connection.execute(statements.FORGET_READINGS, {"process": process_id})
             await self._ids.ensure(100 + len(flights) * 3)
             turning = Turning(now=now, new_id=self._take_id, connection_for=self._connection_for)
             written = Written()

@@ -15,7 +15,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from accord.engine import eventlog
-from accord.engine.shell import Connection
+from accord.engine.shell import Connection, Kept
 from accord.engine.turning import fact_row
 from accord.errors import Conflict, NotFound, UsageError
 from accord.governance import audit
@@ -134,7 +134,7 @@ async def approve(
         raise Conflict(f"{by} has asked for this {WORDS[found.kind]}; somebody else must approve it")
     thing = {**found.body, "approved_by": by, "status": "approved"}
     thing |= {name: at.date().isoformat() for name in DATED if name in thing}
-    await Records(write).keep(db, [(found.kind, id, thing, found.engagement)], at)
+    await Records(write).keep(db, [Kept(found.kind, id, thing, found.engagement)], at)
     payload = {
         "approved_by": by,
         "invoice_id": thing.get("invoice_id"),
@@ -159,7 +159,7 @@ async def refuse(
     await _decide(db, found, "refused", by, at, why(reason))
     if found.body.get("dispute_id"):  # the dispute behind it is to be decided anew
         again = {"id": found.body["dispute_id"], "outcome": None, "credit_id": None, "decided_by": None}
-        await Records(write).keep(db, [("line_dispute", again["id"], again, found.engagement)], at)
+        await Records(write).keep(db, [Kept("line_dispute", again["id"], again, found.engagement)], at)
     await db.execute(BACK_TO_WIP, {"id": id, "cause": why(reason), "by": by, "at": at})
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from accord.engine import eventlog
-from accord.engine.shell import Connection
+from accord.engine.shell import Connection, Kept
 from accord.engine.turning import fact_row
 from accord.errors import Conflict, NotFound, UsageError
 from accord.governance import audit
@@ -161,7 +161,7 @@ async def approve(db: Connection, id: str, *, by: str, at: datetime, version: in
         approved_at=at.isoformat(),
     )
     body = to_plain(proposal)
-    await Records(write).keep(db, [("invoice_proposal", id, body, found.engagement)], at)
+    await Records(write).keep(db, [Kept("invoice_proposal", id, body, found.engagement)], at)
     payload = {"approved_by": by, "lines": len(rows), "money": to_plain(proposal.net)}
     fact = Fact(PROPOSAL_APPROVED, id, at.isoformat(), by, payload, correlation=found.engagement)
     await eventlog.append(db, [fact_row(fact, found.engagement, None)])

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from accord.engine import eventlog
-from accord.engine.shell import Connection
+from accord.engine.shell import Connection, Kept
 from accord.engine.turning import fact_row
 from accord.errors import Conflict, NotFound, UsageError
 from accord.governance import audit
@@ -102,7 +102,7 @@ async def record_receipt(
     receipt = Payment(id, "", money, received_on, customer, legal_entity, reference, shares, fee)
     if await (await db.execute("SELECT 1 FROM record WHERE kind = 'receipt' AND id = %s", [id])).fetchone():
         raise Conflict(f"the receipt {reference} of that day is recorded already")
-    await Records(write).keep(db, [("receipt", id, to_plain(receipt), None)], at)
+    await Records(write).keep(db, [Kept("receipt", id, to_plain(receipt))], at)
     payload = {"customer_id": customer, "reference": reference, "money": to_plain(money)}
     await eventlog.append(db, [fact_row(Fact(RECEIPT_RECORDED, id, at.isoformat(), by, payload), None, None)])
     await audit.write(db, by, "receipt recorded", id, {**payload, "bank_fee": None if fee is None else str(fee)})
@@ -151,7 +151,10 @@ async def apply_cash(
     )
     spent = {"id": cash, "applied": to_plain((found.applied or Money.zero(to.currency)) + part)}
     body = to_plain(application)
-    kept = [("cash_application", application.id, body, to.engagement_id), ("unapplied_cash", cash, spent, engagement)]
+    kept = [
+        Kept("cash_application", application.id, body, to.engagement_id),
+        Kept("unapplied_cash", cash, spent, engagement),
+    ]
     await Records(write).keep(db, kept, at)
     payload = {"invoice_id": to.id, "cash_id": cash, "money": to_plain(part)}
     fact = Fact(CASH_APPLIED, application.id, at.isoformat(), by, payload, correlation=to.engagement_id)

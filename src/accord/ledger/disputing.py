@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from accord.engine import eventlog
-from accord.engine.shell import Connection
+from accord.engine.shell import Connection, Kept
 from accord.engine.turning import fact_row
 from accord.errors import Conflict, NotFound, UsageError
 from accord.governance import audit
@@ -98,7 +98,7 @@ async def open_dispute(
     )
     packet = await _packet(db, found, dispute, at)
     kept = [("line_dispute", dispute.id, to_plain(dispute)), ("dispute_packet", dispute.id, packet)]
-    await Records(write).keep(db, [(*each, found.engagement_id) for each in kept], at)
+    await Records(write).keep(db, [Kept(*each, found.engagement_id) for each in kept], at)
     payload = {
         "invoice_id": found.id,
         "reason": dispute.reason,
@@ -154,7 +154,7 @@ async def decide(
         raise Conflict(f"the dispute is decided already: {found.outcome}")
     decided: Plain = {"id": id, "outcome": outcome, "decided_by": by, "note": adjusting.why(note)}
     if outcome == "uphold":
-        await Records(write).keep(db, [("line_dispute", id, decided, row[2])], at)
+        await Records(write).keep(db, [Kept("line_dispute", id, decided, row[2])], at)
         await _tell(db, LINE_DISPUTE_CLOSED, found, {"outcome": outcome, "invoice_id": found.invoice_id}, by, at)
         return None
     chosen = amounts or {each.line: each.net.amount for each in found.lines}
@@ -163,7 +163,7 @@ async def decide(
         db, found.invoice_id, lines, reason=note, by=by, at=at, rebill=outcome == "rebill", dispute=id,
         entities=entities,
     )  # fmt: skip
-    await Records(write).keep(db, [("line_dispute", id, {**decided, "credit_id": credit}, row[2])], at)
+    await Records(write).keep(db, [Kept("line_dispute", id, {**decided, "credit_id": credit}, row[2])], at)
     await audit.write(db, by, "dispute decided", id, {"outcome": outcome, "credit": credit, "note": note})
     return credit
 

@@ -32,9 +32,9 @@ class TaxRate:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledMilestone:
-    """One entry of a milestone billing schedule in the billing platform: a priced milestone, not yet billed.
+    """One entry of a milestone billing schedule in the billing platform: a priced milestone.
 
-    `status` is scheduled | cancelled.
+    `status` is scheduled | billing (its invoice is being issued) | billed | cancelled.
     """
 
     id: str
@@ -45,6 +45,11 @@ class ScheduledMilestone:
     amount: Money
     planned_on: date | None = None
     status: str = "scheduled"
+
+    @property
+    def in_billing(self) -> bool:
+        """Whether its amount is an invoice's: only a credit changes it."""
+        return self.status in ("billing", "billed")
 
 
 @dataclass(frozen=True, slots=True)

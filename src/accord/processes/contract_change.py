@@ -67,9 +67,11 @@ async def contract_change(changed: Fact) -> dict[str, object]:
 
 
 async def _apply(changes: Changes, engagement: Engagement, deal: Deal) -> None:
-    """Task and schedule of each changed milestone, what we keep of them, and word to the account team."""
+    """What we keep of each changed milestone, its task and schedule, and word to the account team."""
+    # First, and only while none of them went into billing since they were read: that would be billed by its old amount.
+    read = [change.before for change in changes.safe]
+    await keep("scheduled_milestone", *(change.after for change in changes.safe), instead_of=read)
     await together_all([step for change in changes.safe for step in _steps(change, engagement, deal)])
-    await keep("scheduled_milestone", *(change.after for change in changes.safe))
     text = "\n".join(change.what for change in changes.safe)
     about = canonical_id("notice", "contract change", deal.id, text)
     message = Notice(about, "deal", deal.id, f"{deal.name}: schedule changed", text)

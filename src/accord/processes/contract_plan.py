@@ -34,8 +34,8 @@ async def contract_plan(applied: Fact) -> dict[str, object]:
         watch=(applied.subject,),
     )
     assert engagement is not None
+    await keep("scheduled_milestone", *wanted, instead_of=now)
     await together_all([step for each in wanted for step in _steps(each, engagement)])
-    await keep("scheduled_milestone", *wanted)
     return {"plan": applied.payload["plan"], "milestones": [each.id for each in wanted]}
 
 
@@ -48,7 +48,7 @@ def _problems(
     return tuple(
         Problem("billed_milestone_changed", f"{each.name} was billed meanwhile.", "milestones", "Credit and rebill it.")
         for each, known_now in zip(wanted, now, strict=True)
-        if known_now is not None and known_now.status == "billed"
+        if known_now is not None and known_now.in_billing
     )
 
 

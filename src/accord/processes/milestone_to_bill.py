@@ -59,6 +59,8 @@ async def milestone_to_bill(approved: Fact) -> dict[str, object]:
     )
     assert engagement is not None
     assert customer is not None
+    # From here on its amount is the invoice's: a change of the contract that comes later finds it in billing.
+    await keep("scheduled_milestone", replace(milestone, status="billing"), instead_of=(milestone,))
     invoice = _invoice(milestone, engagement, customer, firm)
     about = item(
         id=invoice.lines[0].item_id,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from accord.engine.intents import as_json
-from accord.engine.shell import Connection, Reading
+from accord.engine.shell import Changed, Connection, Kept, Reading
 from accord.engine.story import Read, ReadPolicy, ReadRelated
 from accord.errors import UsageError
 from accord.records.observe import digest_of_record, write_records
@@ -165,17 +165,14 @@ class Records:
             references.setdefault(list_name, {})[given] = meaning
         return {name: {**body, "references": references} for name, body in policies.items()}
 
-    async def keep(
-        self, connection: Connection, objects: Sequence[tuple[str, str, dict[str, Any], str | None]], at: datetime
-    ) -> None:
+    async def keep(self, connection: Connection, objects: Sequence[Kept], at: datetime) -> None:
         """Keep the platform's own objects. What other systems told of them stays: our fields are laid over theirs.
 
         Which system told of it last, and how new that was, stays too: something older must not come in behind our back.
         """
-        newest: dict[tuple[str, str], tuple[dict[str, Any], str | None]] = {}
-        for kind, id, body, correlation in objects:
-            earlier, of = newest.get((kind, id), ({}, None))
-            newest[kind, id] = ({**earlier, **body}, correlation or of)
+        newest: dict[tuple[str, str], list[Kept]] = {}
+        for each in objects:
+            newest.setdefault((each.kind, each.id), []).append(each)
         while newest:  # a second time only for objects that somebody else wrote first at the same moment
             rows = await self._versions(connection, newest, at)
             written = await write_records(connection, rows)
@@ -192,19 +189,20 @@ class Records:
         await self._post(connection, entries)
 
     async def _versions(
-        self, connection: Connection, newest: Mapping[tuple[str, str], tuple[dict[str, Any], str | None]], at: datetime
+        self, connection: Connection, newest: Mapping[tuple[str, str], Sequence[Kept]], at: datetime
     ) -> list[dict[str, Any]]:
         """The next version of each object that changes."""
         about = [{"kind": kind, "id": id} for kind, id in sorted(newest)]
         cursor = await connection.execute(CURRENT_VERSIONS, {"rows": as_json(about)}, prepare=True)
         known = {(row[0], row[1]): row[2:] for row in await cursor.fetchall()}
         rows = []
-        for (kind, id), (body, correlation) in sorted(newest.items()):
+        for kind, id in sorted(newest):
             version, provenance, before, source, told = known.get((kind, id), (0, {}, {}, OURSELVES, ""))
-            merged = {**before, **body}
+            steps = newest[kind, id]
+            merged = _laid_over(before, steps)
             if merged == before:
                 continue
-            changed = {name: OURSELVES for name, value in body.items() if before.get(name) != value}
+            changed = {name: OURSELVES for name, value in merged.items() if before.get(name) != value}
             rows.append(
                 {
                     "kind": kind,
@@ -215,9 +213,21 @@ class Records:
                     "provenance": {**provenance, **changed},
                     "connection": source,
                     "source_version": told,
-                    "correlation": correlation,
+                    "correlation": next(
+                        (each.correlation for each in newest[kind, id][::-1] if each.correlation), None
+                    ),
                     "deleted": False,
                     "at": at,
                 }
             )
         return rows
+
+
+def _laid_over(before: dict[str, Any], steps: Sequence[Kept]) -> dict[str, Any]:
+    """The fields of each step over what was there. Raises Changed when a step was decided by something else."""
+    merged = before
+    for each in steps:
+        if any(merged.get(name) != value for name, value in (each.instead_of or {}).items()):
+            raise Changed(f"{each.kind} {each.id} was changed meanwhile")
+        merged = {**merged, **each.body}
+    return merged

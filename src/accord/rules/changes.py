@@ -99,7 +99,7 @@ def _milestone(
     wanted = replace(known, name=milestone.name, amount=milestone.amount, planned_on=milestone.planned_on)
     if wanted == known:
         return
-    if known.status == "billed":
+    if known.in_billing:
         if wanted.amount != known.amount:
             message = f"{known.name} is billed; its amount went from {known.amount} to {wanted.amount}."
             problems.append(

@@ -9,8 +9,6 @@ from accord.invariants import Violation
 from accord.ledger.explaining import disagreements
 from accord.reconcile.unexplained import unexplained
 
-# Their price is read from the schedule as it is now: see "Known and not mended" in docs/reference/simulation.md.
-SCHEDULED = ("milestone", "subscription_period")
 UNEXPLAINED, LINES = "nothing_unexplained", "lines_explain_themselves"
 
 
@@ -22,7 +20,7 @@ async def check_books(db: Any) -> list[Violation]:
     ]
     async for line in disagreements(db):
         on_line = sum(line.on_line.values())
-        wrong = [each.id for each in line.items if not each.agrees and each.kind not in SCHEDULED]
+        wrong = [each.id for each in line.items if not each.agrees]
         if on_line == line.net and not wrong:
             continue
         what = f"line {line.line} says {line.net} {line.currency}, its items come to {on_line}"

@@ -44,6 +44,7 @@ SHAPES: Mapping[str, tuple[str, str]] = {
     "taken back": ("✕", "calm"),
     "dropped": ("✕", "calm"),
     "scheduled": ("○", "calm"),
+    "billing": ("◐", "calm"),
     "unknown": ("◆", "warn"),
     "undoing": ("◆", "warn"),
     "asked again": ("◐", "calm"),

@@ -52,7 +52,7 @@ def milestones(before: Sequence[ScheduledMilestone], after: Sequence[ScheduledMi
         zero = Money.zero(about.amount.currency)
         was = zero if old is None or old.status == "cancelled" else old.amount
         will_be = zero if new is None or new.status == "cancelled" else new.amount
-        if old is not None and old.status == "billed" and was != will_be:
+        if old is not None and old.in_billing and was != will_be:
             problems.append(_billed(old, will_be))
             continue
         effects.append(Effect(Area.MILESTONES, about.name, was, will_be, _told(old, new)))
