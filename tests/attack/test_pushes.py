@@ -101,7 +101,7 @@ def test_the_door_refuses_or_accepts_and_never_breaks(vendor: str) -> None:
     _, sign, secrets = VENDORS[vendor]
     accepted = 0
     for body in bodies(vendor):
-        began = time.perf_counter()
+        began = time.process_time()
         told = receive(webhook(vendor), sign(body), body, secrets, NOW)
         assert isinstance(told, Accepted | Refusal)
         if isinstance(told, Accepted):
@@ -109,7 +109,7 @@ def test_the_door_refuses_or_accepts_and_never_breaks(vendor: str) -> None:
             reading = translation._Reading()
             translation._read(reading, webhook(vendor), {}, 1, {}, body)
             assert reading.settled
-        assert time.perf_counter() - began < 0.5, body[:100]
+        assert time.process_time() - began < 0.5, body[:100]
     assert accepted > 5, "what is mangled a little still gets in, or nothing was tested"
 
 
@@ -157,10 +157,10 @@ def test_xml_made_to_break_a_parser_is_refused_at_once(body: bytes) -> None:
     head, _, tail = body.partition(b"]>") if body.startswith((b"<!DOCTYPE", b"<?xml")) else (b"", b"", b"")
     within = [head + b"]>" + SALESFORCE.partition(b"?>")[2]] if tail else []
     for each in (body, *within):
-        began = time.perf_counter()
+        began = time.process_time()
         told = receive(webhook("salesforce"), sign(each), each, secrets, NOW)
         assert isinstance(told, Refusal)
-        assert time.perf_counter() - began < 1.0
+        assert time.process_time() - began < 1.0
 
 
 def test_an_id_in_a_push_cannot_change_the_query_it_is_read_by() -> None:
