@@ -12,6 +12,7 @@ from typing import Any
 
 from accord.db import open_pool
 from accord.db.pool import Pool, transaction
+from accord.engine.shell import Kept
 from accord.ledger import approving
 from accord.ledger.dispositions import Disposition, move_document
 from accord.ledger.postings import write
@@ -133,14 +134,14 @@ async def _invoice(pool: Pool, up_to: date, at: datetime, *, paid_after: int | N
             deal_id=found.engagement_id, issued_on=issued, due_on=issued + timedelta(days=30),
             number=f"ACC-1{len(found.lines)}{issued.day:02}", status="open", paid=Money.zero(found.currency),
         )  # fmt: skip
-        await Records(write).keep(db, [("invoice", invoice.id, to_plain(invoice), found.engagement_id)], at)
+        await Records(write).keep(db, [Kept("invoice", invoice.id, to_plain(invoice), found.engagement_id)], at)
         posting = {"id": invoice.id, "engagement_id": found.engagement_id, "erp_id": "9901"}
         at += timedelta(hours=1)
-        await Records(write).keep(db, [("invoice_posting", invoice.id, posting, found.engagement_id)], at)
+        await Records(write).keep(db, [Kept("invoice_posting", invoice.id, posting, found.engagement_id)], at)
         if paid_after is not None:
             whole = replace(invoice, status="paid", paid=net)
             await Records(write).keep(
-                db, [("invoice", invoice.id, to_plain(whole), found.engagement_id)], at + timedelta(days=paid_after)
+                db, [Kept("invoice", invoice.id, to_plain(whole), found.engagement_id)], at + timedelta(days=paid_after)
             )
             collect = move_document(
                 f"collect {row[0]}", row[0], net, out_of=Disposition.BILLED, into=Disposition.COLLECTED, cause="paid",

@@ -10,6 +10,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from accord.db.pool import transaction
+from accord.engine.shell import Kept
 from accord.invariants.asked import BEGINNING, INVARIANTS
 from accord.ledger.explaining import disagreements, explain_items
 from accord.ledger.terms import declare
@@ -139,7 +140,7 @@ class Ground:
             await db.execute(
                 "INSERT INTO policy (name, version, body, declared_by) VALUES ('firm', 1, %s, 't')", [Jsonb(POLICY)]
             )
-            await RECORDS.keep(db, known(), NOW)
+            await RECORDS.keep(db, [Kept(*each) for each in known()], NOW)
             await declare(db, TERMS.values(), by="t")
 
     async def rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:

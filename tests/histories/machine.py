@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from accord.db.pool import transaction
+from accord.engine.shell import Kept
 from accord.errors import Conflict, NotFound, UsageError
 from accord.ledger import approving
 from accord.ledger.fitting import fit_waiting
@@ -261,7 +262,7 @@ class Histories(RuleBasedStateMachine):
     def _keep(self, kind: str, thing: Any, correlation: str | None) -> None:
         async def doing(pool: Any, _: Ground) -> None:
             async with transaction(pool) as db:
-                await RECORDS.keep(db, [(kind, thing.id, to_plain(thing), correlation)], NOW)
+                await RECORDS.keep(db, [Kept(kind, thing.id, to_plain(thing), correlation)], NOW)
 
         self.step(doing, None)
 

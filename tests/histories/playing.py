@@ -11,6 +11,7 @@ from typing import Any
 
 from accord.db.pool import transaction
 from accord.engine.instance import Instance
+from accord.engine.shell import Kept
 from accord.engine.story import Command, Effect, Keep, Now, Post, Read, ReadPolicy, ReadRelated, Require, Tell, WaitFor
 from accord.ledger.postings import write
 from accord.model.events import Fact
@@ -57,7 +58,7 @@ class Run:
         if isinstance(command, Post):
             await RECORDS.post(db, [(command.entry, command.items, command.postings)], at)
         elif isinstance(command, Keep):
-            kept = [(kind, id, dict(body), self.fact.correlation) for kind, id, body in command.objects]
+            kept = [Kept(kind, id, dict(body), self.fact.correlation) for kind, id, body in command.objects]
             await RECORDS.keep(db, kept, at)
         elif isinstance(command, Effect):
             return {"vendor_id": f"{command.role} {command.canonical_id}", "details": _details(command)}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from accord.db.pool import Pool, transaction
+from accord.engine.shell import Kept
 from accord.engine.story import Post
 from accord.errors import Conflict, NotFound, UsageError
 from accord.ledger import adjusting
@@ -69,7 +70,7 @@ async def approved(pool: Pool, id: str) -> AsyncIterator[None]:
         together = story.send(from_plain(WorkTransfer, kept[0]))
         posts = [each for each in together.commands if isinstance(each, Post)]
         await write(db, [(each.entry, each.items, each.postings) for each in posts])
-        await Records(write).keep(db, [(*each, "DEA-1") for each in together.commands[-1].objects], NOW)
+        await Records(write).keep(db, [Kept(*each, "DEA-1") for each in together.commands[-1].objects], NOW)
         story.close()
     yield
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from accord.db.pool import Pool, transaction
-from accord.engine.shell import Connection
+from accord.engine.shell import Connection, Kept
 from accord.ledger.postings import write
 from accord.ledger.rating import rate_waiting
 from accord.ledger.terms import declare
@@ -56,7 +56,7 @@ async def kept_invoice(db: Connection, at: datetime, paid: str = "0.00") -> None
         "id": "INV-1", "status": "open", "engagement_id": "DEA-1", "legal_entity": "US", "currency": "USD",
         "net": amount, "gross": amount, "paid": {"amount": paid, "currency": "USD"},
     }  # fmt: skip
-    await Records(write).keep(db, [("invoice", "INV-1", body, "DEA-1")], at)
+    await Records(write).keep(db, [Kept("invoice", "INV-1", body, "DEA-1")], at)
 
 
 async def open_amounts(pool: Pool) -> list[tuple[str, Decimal | None]]:

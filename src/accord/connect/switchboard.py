@@ -167,7 +167,7 @@ class Switchboard:
         if action is None:
             return [Rejected("not_supported", f"{line.connector.label} cannot {verb} a {kind}")] * len(writes)
         outcomes: list[Outcome] = []
-        sending = line.budget.meter.begin(len(writes))
+        sending = line.budget.meter.begin(kind, len(writes))
         try:
             outcomes = [_named(line, each) for each in await action.send(line.session, writes)]
         except UNSHAPED as error:

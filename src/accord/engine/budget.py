@@ -50,12 +50,12 @@ WHERE s.connection = ANY(%(connections)s) AND s.worker_id <> %(worker)s
   AND h.at > clock_timestamp() - make_interval(secs => %(lease)s)
 """
 SHARE = """
-INSERT INTO budget_share (connection, worker_id, slots, wanted, urgent, pace, begun)
-SELECT x.connection, %(worker)s, x.slots, x.wanted, x.urgent, x.pace, x.begun
+INSERT INTO budget_share (connection, worker_id, slots, wanted, urgent, under_way, costs)
+SELECT x.connection, %(worker)s, x.slots, x.wanted, x.urgent, x.under_way, x.costs
 FROM json_to_recordset(%(rows)s::json) AS x (connection text, slots integer, wanted integer, urgent integer,
-    pace double precision, begun double precision)
+    under_way double precision, costs jsonb)
 ON CONFLICT (connection, worker_id) DO UPDATE SET slots = excluded.slots, wanted = excluded.wanted,
-    urgent = excluded.urgent, pace = excluded.pace, begun = excluded.begun, at = now()
+    urgent = excluded.urgent, under_way = excluded.under_way, costs = excluded.costs, at = now()
 """
 KEEP = """
 UPDATE budget b SET adapted = x.adapted, closed_until = CASE WHEN x.closed > 0
@@ -232,9 +232,9 @@ class Budget:
         self._told_to_wait, self._used = 0.0, 0
         return Exchanged({**about, **self._pace(), **kept, **limits}, grew=self._slots > before, tell=tell)
 
-    def _pace(self) -> dict[str, float | None]:
+    def _pace(self) -> dict[str, Any]:
         pace = self.meter.read()
-        return {"pace": None, "begun": 0.0} if pace is None else {"pace": pace.per_second, "begun": pace.begun}
+        return {"under_way": None} if pace is None else {"under_way": pace.under_way, "costs": pace.costs}
 
     async def show_breaker(self, db: Connection, *, shown_broken: bool) -> None:
         """Show what the breaker does. Whoever reaches the vendor takes back what another worker has shown: that one may

@@ -1,9 +1,10 @@
-"""How long a connection's backlog takes: the writes that are still to come, by the pace at which writes get done."""
+"""How long a connection's backlog takes: the writes still to come, by what those of their kind take at the vendor."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from accord.engine.meter import Pace, cost_of_each
 from accord.engine.shell import Connection
 
 SAMPLE = 2000
@@ -15,60 +16,73 @@ REMAINING = """
 WITH recent AS MATERIALIZED (
     SELECT process_id FROM effect WHERE connection = %(connection)s AND state = 2 ORDER BY id DESC LIMIT %(sample)s
 ), written AS (
-    SELECT p.name, p.id AS process_id, e.kind || substring(e.label FROM '^[^ ]+ [^ ]+') AS step,
+    SELECT p.name, p.id AS process_id, e.kind, e.kind || substring(e.label FROM '^[^ ]+ [^ ]+') AS step,
            row_number() OVER (PARTITION BY p.id ORDER BY e.id) AS nth
     FROM (SELECT DISTINCT process_id FROM recent) r JOIN process p ON p.id = r.process_id AND p.end_state IS NOT NULL
     JOIN effect e ON e.process_id = p.id AND e.connection = %(connection)s
 ), whole AS (
-    SELECT w.name, w.step, avg(w.nth) AS place, count(*)::float / min(s.stories) AS writes
+    SELECT w.name, w.kind, w.step, avg(w.nth) AS place, count(*)::float / min(s.stories) AS writes
     FROM written w JOIN (SELECT name, count(DISTINCT process_id) AS stories FROM written GROUP BY name) s USING (name)
-    GROUP BY 1, 2
+    GROUP BY 1, 2, 3
 ), waited AS (
     SELECT process_id, id AS effect_id, true AS own FROM effect WHERE connection = %(connection)s
     UNION ALL
     SELECT a.process_id, a.effect_id, false FROM adopted_effect a
-), story AS (
-    SELECT o.process_id, o.name, count(*) FILTER (WHERE a.own AND e.state IN (0, 1, 4)) AS open, max(w.place) AS place
+), seen AS (
+    SELECT o.process_id, o.name, a.own, e.kind, e.state IN (0, 1, 4) AS open, w.place
     FROM open_process o JOIN waited a ON a.process_id = o.process_id
     JOIN effect e ON e.id = a.effect_id AND e.connection = %(connection)s
     LEFT JOIN whole w ON w.name = o.name AND w.step = e.kind || substring(e.label FROM '^[^ ]+ [^ ]+')
     WHERE o.state <> 3 AND o.process_id %% %(every)s = 0
-    GROUP BY 1, 2 HAVING bool_or(e.state IN (0, 1, 4))
+), story AS (
+    SELECT process_id, name, max(place) AS place FROM seen GROUP BY 1, 2 HAVING bool_or(open)
 )
-SELECT coalesce(sum(s.open + coalesce((
-    SELECT sum(w.writes) FROM whole w WHERE w.name = s.name AND w.place > s.place), 0)), 0)::float * %(every)s
-FROM story s
+SELECT kind, sum(writes)::float * %(every)s FROM (
+    SELECT kind, count(*)::float AS writes FROM seen WHERE own AND open GROUP BY 1
+    UNION ALL
+    SELECT w.kind, sum(w.writes) FROM story s JOIN whole w ON w.name = s.name AND w.place > s.place GROUP BY 1
+) x GROUP BY 1
 """
 OPEN_STORIES = "SELECT count(*) FROM open_process"
 PACES = """
-SELECT s.connection, sum(s.pace)
+SELECT s.connection, s.under_way, s.costs
 FROM budget_share s JOIN worker_heartbeat h ON h.worker_id = s.worker_id
-WHERE h.at > clock_timestamp() - interval '5 seconds' AND s.pace > 0 GROUP BY 1
+WHERE h.at > clock_timestamp() - interval '5 seconds' AND s.under_way > 0
 """
 
 
-async def paces(db: Connection) -> dict[str, float]:
-    """By connection: the writes a second all living workers get done."""
-    return dict(await (await db.execute(PACES)).fetchall())
+async def paces(db: Connection) -> dict[str, Pace]:
+    """By connection: the sends of all living workers under way, and what their writes cost."""
+    found: dict[str, Pace] = {}
+    for name, under_way, costs in await (await db.execute(PACES)).fetchall():
+        known = found.get(name, Pace(0.0, {}))
+        sums = dict(known.costs)
+        for kind, (writes, seconds) in costs.items():
+            before = sums.get(kind, (0.0, 0.0))
+            sums[kind] = (before[0] + float(writes), before[1] + float(seconds))
+        found[name] = Pace(known.under_way + under_way, sums)
+    return found
 
 
-async def remaining(db: Connection, connection: str) -> float:
-    """About how many writes are still to come: those that wait or are being sent, and those their stories will ask for
-    next. Of many stories every n-th is looked at."""
+async def remaining(db: Connection, connection: str) -> dict[str, float]:
+    """About how many writes of each kind are still to come: those that wait or are being sent, and those their stories
+    will ask for next. Of many stories every n-th is looked at."""
     row = await (await db.execute(OPEN_STORIES)).fetchone()
     every = 1 + (row[0] if row else 0) // SAMPLE
     about = {"connection": connection, "every": every, "sample": SAMPLE}
-    found = await (await db.execute(REMAINING, about)).fetchone()
-    return float(found[0]) if found else 0.0
+    return dict(await (await db.execute(REMAINING, about)).fetchall())
 
 
-def seconds_left(remaining: float, pace: float) -> float:
-    """`remaining` writes at `pace` a second. Pure.
+def seconds_left(remaining: Mapping[str, float], pace: Pace) -> float:
+    """The writes of each kind at what one of theirs costs, so many sends at once. A kind that was never sent costs what
+    all do on the whole. Pure.
 
     What is behind the sends under way is not taken off: at the end the last sends run on while the other places are
     empty already, and on the whole the two come to the same.
     """
-    return remaining / pace
+    overall = cost_of_each(pace.costs.values())
+    known = {kind: cost_of_each([cost]) for kind, cost in pace.costs.items()}
+    return sum(writes * known.get(kind, overall) for kind, writes in remaining.items()) / pace.under_way
 
 
 def seconds_by_limits(
