@@ -89,12 +89,15 @@ async def test_a_poll_that_was_taken_over_writes_nothing_more(pool: Pool) -> Non
     assert await rows(pool, "SELECT body ->> 'reference' FROM record") == [("R1",)]
 
 
-async def test_a_poll_belongs_to_one_worker(pool: Pool) -> None:
+async def test_a_poll_belongs_to_one_living_worker(pool: Pool) -> None:
+    """One that a worker takes as it is fenced is given back by nobody: it belongs to none."""
     exchange = Exchange()
     switchboard = await polls(pool, exchange)
+    await run(pool, "INSERT INTO worker (id, host, pid, version) VALUES (2, 'h', 1, 'v')")
+    await run(pool, "INSERT INTO worker_heartbeat VALUES (2, now())")
     await run(pool, "UPDATE poll SET owner = 2")
     assert not await polling(pool, switchboard).once()
-    await run(pool, "UPDATE poll SET owner = NULL")
+    await run(pool, "DELETE FROM worker_heartbeat")
     assert await polling(pool, switchboard).once()
 
 

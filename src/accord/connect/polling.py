@@ -26,11 +26,14 @@ from accord.model.problem import Problem
 
 log = structlog.get_logger()
 
-# A poll belongs to one worker at a time; a worker that dies gives it back when it is fenced.
+# A poll belongs to one worker at a time; a worker that dies gives it back when it is fenced. What it took in the moment
+# in which it was fenced, or when it woke up afterwards, belongs to nobody.
 TAKE_POLL = """
 UPDATE poll SET owner = %(worker)s WHERE (connection, kind) = (
     SELECT p.connection, p.kind FROM poll p JOIN connection c ON c.name = p.connection AND c.state <> 'paused'
-    WHERE p.next_at <= clock_timestamp() AND p.owner IS NULL ORDER BY p.next_at LIMIT 1 FOR UPDATE OF p SKIP LOCKED)
+    WHERE p.next_at <= clock_timestamp()
+      AND (p.owner IS NULL OR NOT EXISTS (SELECT FROM worker_heartbeat h WHERE h.worker_id = p.owner))
+    ORDER BY p.next_at LIMIT 1 FOR UPDATE OF p SKIP LOCKED)
 RETURNING connection, kind, watermark_at, watermark_id, failures
 """
 MOVE_WATERMARK = """
