@@ -65,7 +65,7 @@ async def test_what_cannot_be_used_is_kept_as_a_problem_until_it_is_told_anew(
 ) -> None:
     answer = await told(client, HOURS, {**HOURS, "key": "3", "project": "?"}, {**HOTEL, "currency": "XXQ"})
     assert [(each["key"], each["reason"]) for each in answer["problems"]] == [
-        ("3", "project_unknown"),
+        ("3", "project_not_bound"),
         ("2", "cost_unreadable"),
     ]
     open_problems = "SELECT count(*) FROM work_problem WHERE settled_at IS NULL"

@@ -122,7 +122,7 @@ def _entry(source: str, told: Told, known: Bindings, principal: Principal) -> Wo
     binding = known.of(told.project, told.worked_on)
     if binding is None:
         cure = f"Say in the reference list time_project what {source}/{told.project} is, and tell it again."
-        return _problem(told, "project_unknown", f"The project {told.project} is not bound to an engagement.", cure)
+        return _problem(told, "project_not_bound", f"The project {told.project} is not bound to an engagement.", cure)
     if principal.scope is not None and binding.legal_entity not in principal.scope:
         raise NotPermitted(f"the key may not tell work of {binding.legal_entity}; ask an admin for one that may")
     cost = _cost(told)
