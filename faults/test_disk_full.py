@@ -74,7 +74,7 @@ async def test_the_disk_of_the_tables_is_full(tmp_path: Path, disk: Path) -> Non
                     await until(lambda: SAID in worker_log(here), "a worker that says it")
                     assert "disk" in await until_not_ready(here.settings.port)
                     await asyncio.sleep(FULL_SECONDS)
-                    during = here.standing()
+                during = here.standing()  # not before: a new session may need to write a file of its own
                 await loading
                 await here.rest()
             assert during["activated"] < len(here.won), "the disk was full after the work: load more deals"
