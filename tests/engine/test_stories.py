@@ -539,3 +539,18 @@ async def test_what_is_kept_in_the_place_of_what_was_read_is_lost_to_nobody(shop
     assert sorted(map(len, results)) == [1, 2, 3]
     assert sorted(shop.knowledge.records["thing", "a"]["name"]) == ["x", "y", "z"]
     assert await shop.all("SELECT * FROM business_case") == []
+
+
+@process(starts_on="test.began")
+async def never_right(began: Fact) -> None:
+    """Says of something that it is not that it was."""
+    read = await Read("thing", began.subject, Thing)
+    await keep("thing", read, instead_of=(replace(read, name="another"),))
+
+
+async def test_a_story_that_loses_every_race_is_parked(shop: Workshop) -> None:
+    shop.knowledge.records["thing", "a"] = {"id": "a", "name": "one"}
+    await shop.work()
+    case = await shop.parked(await shop.start(never_right, "a"))
+    assert case["reason"] == "not_recordable"
+    assert "a was changed meanwhile" in case["title"]

@@ -12,7 +12,7 @@ import contextlib
 import gc
 import random
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ from accord.engine.writing import Writing, Written
 
 log = structlog.get_logger()
 READY_CHANNEL = "accord_ready"
+MOST_RACES = 10  # turns a story loses to others, one after the other, before somebody has to look at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Worker:
         self._live: dict[int, Live] = {}
         self._carry: dict[int, Live] = {}  # stories that got an answer while their turn was being written
         self._postponed: list[Row] = []
+        self._races: Counter[int] = Counter()
         self._woken = asyncio.Event()
         self._stopping = False
         self._look = True
@@ -453,6 +455,7 @@ class Worker:
                 claimed = await self._owned(connection, process_id) if load else []
                 written = await self._write_turn(connection, flights, claimed, waiting=False)
             self._after(written)
+            self._races.pop(process_id, None)
         except errors.ObjectNotInPrerequisiteState:
             self._lease.lost()
             raise
@@ -460,8 +463,15 @@ class Worker:
             if connection.closed or connection.broken:
                 raise
             self._forget(process_id)
-            passing = isinstance(error, (psycopg.OperationalError, Changed))
+            passing = isinstance(error, psycopg.OperationalError) or self._may_win(process_id, error)
             await self._set_aside(connection, process_id, flights, error, passing=passing, load=load)
+
+    def _may_win(self, process_id: int, error: Exception) -> bool:
+        """Whether the story only lost a race; one that loses all of them has a defect."""
+        if not isinstance(error, Changed):
+            return False
+        self._races[process_id] += 1
+        return self._races[process_id] < MOST_RACES
 
     async def _owned(self, connection: Connection, process_id: int) -> list[Claimed]:
         about = {"ids": [process_id], "worker": self._lease.worker_id}
