@@ -25,11 +25,11 @@ def provisioned(sold: Deal) -> tuple[Engagement, tuple[ScheduledMilestone, ...],
     return engagement, plan.milestones, plan.services
 
 
-def changed(after: Deal, *, billed: bool = False) -> Changes:
+def changed(after: Deal, *, billed: bool = False, on: date = TODAY) -> Changes:
     engagement, milestones, services = provisioned(deal())
     if billed:
         milestones = tuple(replace(each, status="billed") for each in milestones)
-    return compare(after, engagement, milestones, services)
+    return compare(after, engagement, milestones, services, on=on)
 
 
 def with_milestone(**changes: object) -> Deal:
@@ -97,6 +97,39 @@ def test_what_touches_money_or_parties_is_a_case(after: Deal, code: str) -> None
     assert found.safe == ()
 
 
+@pytest.mark.parametrize(
+    ("monthly", "on", "cure"),
+    [
+        (
+            "120.00",
+            date(2026, 12, 10),
+            "from 2026-12-23 on, and write up 8.67 USD (52.00 USD less 43.33 USD) for",
+        ),
+        (
+            "40.00",
+            date(2026, 12, 10),
+            "from 2026-12-23 on, and credit 26.00 USD (43.33 USD less 17.33 USD) for",
+        ),
+        ("120.00", date(2026, 11, 22), "amend the subscription by hand."),  # it has not begun
+        ("100.00", date(2026, 12, 10), "amend the subscription by hand."),  # it is another thing that changed
+    ],
+)
+def test_a_service_that_changes_within_a_period_is_a_case_with_what_its_rest_comes_to(
+    monthly: str, on: date, cure: str
+) -> None:
+    service = replace(deal().services[0], monthly=Money.of(monthly, "USD"), months=12 if monthly != "100.00" else 6)
+    (problem,) = changed(deal(services=(service,)), on=on).problems
+    assert problem.code == "service_changed"
+    assert cure in problem.cure
+
+
+def test_a_service_that_is_removed_within_a_period_is_credited_for_its_rest() -> None:
+    (problem,) = changed(deal(services=()), on=date(2026, 12, 10)).problems
+    assert (
+        "credit 43.33 USD (43.33 USD less 0.00 USD) for the 13 of 30 days that are left on 2026-12-10" in problem.cure
+    )
+
+
 def test_what_is_safe_is_applied_beside_a_case() -> None:
     first, second = deal().milestones
     after = deal(milestones=(replace(first, planned_on=LATER), replace(second, amount=Money.of("900.00", "EUR"))))
@@ -121,9 +154,8 @@ def changed_of_one_amount(after: Deal) -> Changes:
     plan = check(of_one_amount(), customer(), (), firm(milestones_may_be_implied=True)).plan
     assert plan is not None
     projects = tuple(EngagementProject(each.legal_entity, each.id, each.number) for each in plan.projects)
-    return compare(
-        after, Engagement("DEA-1", "1", "D", "CUS-1", projects, 30, plan.value, "active", 7), plan.milestones, ()
-    )
+    engagement = Engagement("DEA-1", "1", "D", "CUS-1", projects, 30, plan.value, "active", 7)
+    return compare(after, engagement, plan.milestones, (), on=TODAY)
 
 
 def test_a_change_order_is_added_beside_an_implied_milestone() -> None:

@@ -51,7 +51,8 @@ async def contract_change(changed: Fact) -> dict[str, object]:
         before is not None and before.id == deal.customer_id
     ):  # the two were found to be one: nobody changed the contract
         deal = replace(deal, customer_id=engagement.customer_id)
-    changes = compare(deal, engagement, scheduled, recurring)
+    today = (await Now("changed")).date()
+    changes = compare(deal, engagement, scheduled, recurring, on=today)
     if changes.safe:
         await _apply(changes, engagement, deal)
     await Require(

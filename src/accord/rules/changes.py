@@ -7,6 +7,7 @@ comes under a signed change order. Everything else that touches money or parties
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 from accord.model.billing import RecurringSchedule, ScheduledMilestone
 from accord.model.deal import Deal, ManagedService, Milestone
@@ -14,6 +15,7 @@ from accord.model.engagement import Engagement
 from accord.model.identity import canonical_id
 from accord.model.money import Money
 from accord.model.problem import Problem
+from accord.rules.proration import period_at, prorated
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,10 @@ def compare(
     engagement: Engagement,
     scheduled: tuple[ScheduledMilestone, ...],
     recurring: tuple[RecurringSchedule, ...],
+    *,
+    on: date,
 ) -> Changes:
-    """Compare a deal as sales has it now with what was provisioned."""
+    """Compare a deal as sales has it now, on this day, with what was provisioned."""
     safe: list[Change] = []
     problems: list[Problem] = []
     known = {each.id: each for each in scheduled}
@@ -65,7 +69,7 @@ def compare(
             _milestone(milestone, known.get(milestone.id), deal, engagement, safe, problems)
         # The milestone for the whole amount was never in the statement of work, so it cannot have been removed from it.
         problems.extend(_removed(deal, tuple(each for each in scheduled if each.id != implied)))
-    problems.extend(_services(deal, recurring))
+    problems.extend(_services(deal, recurring, on))
     return Changes(tuple(safe), tuple(problems))
 
 
@@ -172,20 +176,34 @@ def _removed(deal: Deal, scheduled: tuple[ScheduledMilestone, ...]) -> list[Prob
     ]
 
 
-def _services(deal: Deal, recurring: tuple[RecurringSchedule, ...]) -> list[Problem]:
+def _services(deal: Deal, recurring: tuple[RecurringSchedule, ...], on: date) -> list[Problem]:
     wanted = {canonical_id("subscription", each.id): each for each in deal.services}
     problems = []
     for known in recurring:
         service = wanted.pop(known.id, None)
         if service is None or _differs(service, known, deal):
             message = f"The recurring service {known.name} ({known.monthly} a month) was changed or removed."
-            problems.append(
-                Problem("service_changed", message, "services", "Restore it, or amend the subscription by hand.")
-            )
+            problems.append(Problem("service_changed", message, "services", _amend(known, service, on)))
     for service in wanted.values():
         message = f"The recurring service {service.name} ({service.monthly} a month) was added after activation."
         problems.append(Problem("service_added", message, "services", "Sell it as a deal of its own, or remove it."))
     return problems
+
+
+def _amend(known: RecurringSchedule, service: ManagedService | None, on: date) -> str:
+    """What to do about a service that changed, with what the rest of its period comes to."""
+    by_hand = "Restore it, or amend the subscription by hand."
+    after = Money.zero(known.monthly.currency) if service is None else service.monthly
+    period = period_at(known.starts_on, known.months, on)
+    if period is None or after == known.monthly or after.currency != known.monthly.currency:
+        return by_hand
+    part = prorated(known.monthly, after, period, on)
+    rest = f"the {part.days_left} of {period.days} days that are left on {on}"
+    if part.difference.amount > 0:
+        settle = f"write up {part.difference} ({part.charge} less {part.credit}) for {rest}"
+    else:
+        settle = f"credit {-part.difference} ({part.credit} less {part.charge}) for {rest}"
+    return f"Restore it, or amend the subscription from {period.ends_before} on, and {settle}."
 
 
 def _differs(service: ManagedService, known: RecurringSchedule, deal: Deal) -> bool:
