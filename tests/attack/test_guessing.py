@@ -132,7 +132,8 @@ def test_ten_thousand_wrong_keys_are_refused_without_asking_the_database(standin
                 waits.append(time.perf_counter() - asked)
                 time.sleep(0.2)  # a person who looks now and then
         statuses = sum((part.result() for part in parts), Counter[int]())
-        refused = client.get(f"{V1}/cases", headers={"Authorization": "Bearer guess"})
+        # One guess a second comes back: of three in a row at least the last is too many.
+        refused = [client.get(f"{V1}/cases", headers={"Authorization": "Bearer guess"}) for _ in range(3)][-1]
     minutes = (time.monotonic() - began) / 60
     assert set(statuses) == {401, 429}
     # What an earlier test of this file used up comes back with time.

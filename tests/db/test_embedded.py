@@ -63,6 +63,13 @@ def _family(pid: int) -> list[int]:
     return found
 
 
+def _kill(family: list[int]) -> None:
+    for pid in family:
+        with suppress(ProcessLookupError):  # one that PostgreSQL ended by itself meanwhile is as dead
+            os.kill(pid, signal.SIGKILL)
+    _wait_until_gone(family)
+
+
 def _wait_until_gone(pids: list[int]) -> None:
     deadline = time.monotonic() + 30
     while any(embedded._is_alive(pid) for pid in pids):
@@ -119,10 +126,7 @@ def test_a_commit_survives_the_killing_of_every_process(home: Path) -> None:
         connection.execute("INSERT INTO kept VALUES (43)")
         family = _family(_pid(home))
         assert len(family) > 3
-        for pid in family:
-            with suppress(ProcessLookupError):  # one that PostgreSQL ended by itself meanwhile is as dead
-                os.kill(pid, signal.SIGKILL)
-        _wait_until_gone(family)
+        _kill(family)
     assert (home / "pg" / "data" / "postmaster.pid").exists()
     assert not embedded.status(home).running
     assert _value(embedded.ensure_running(home), "SELECT sum(n) FROM kept") == 42
@@ -144,9 +148,7 @@ def test_a_left_over_pid_that_is_now_another_program_does_not_stop_the_start(hom
     lock_file = home / "pg" / "data" / "postmaster.pid"
     lines = lock_file.read_text().splitlines()
     family = _family(_pid(home))
-    for pid in family:
-        os.kill(pid, signal.SIGKILL)
-    _wait_until_gone(family)
+    _kill(family)
     bystander = subprocess.Popen(["sleep", "600"])
     try:
         lock_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
@@ -278,9 +280,7 @@ def test_root_without_user_namespaces_runs_it_as_nobody(home: Path, monkeypatch:
         assert Path(f"/proc/{_pid(home)}").stat().st_uid == nobody
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
         family = _family(_pid(home))
-        for pid in family:
-            os.kill(pid, signal.SIGKILL)
-        _wait_until_gone(family)
+        _kill(family)
         assert embedded.ensure_running(home) == url
         assert embedded.stop(home)
     finally:
