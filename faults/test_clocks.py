@@ -61,6 +61,7 @@ async def test_two_of_three_clocks_are_ten_minutes_off(
     """One fast, one slow, one right: nothing is taken over for it, no vendor refuses, facts keep their order."""
     library = faketime_library()
     async with scene(tmp_path, database_url, deals=600, workers=1) as here:
+        await until_at_work(here, 1)
         for count, off in enumerate(OFF, 2):
             hire_with_clock(here, off, library, monkeypatch)
             await until_at_work(here, count)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
+import psycopg
 import pytest
 
 from accord.db.embedded import EmbeddedDatabaseFailed
@@ -102,6 +103,7 @@ async def test_the_whole_disk_is_full(tmp_path: Path, disk: Path) -> None:
                 loading = asyncio.create_task(here.load())
                 await until(lambda: here.standing()["activated"] > 5, "work under way")
                 with full(disk):
+                    await asyncio.to_thread(exhaust_log_of_changes, database)
                     await until(lambda: "database lost" in worker_log(here), "a lost database")
                     await asyncio.sleep(FULL_SECONDS)
                 await loading
@@ -119,6 +121,13 @@ def move_log_of_changes(database: OwnPostgres, place: Path) -> None:
     shutil.move(database.data / "pg_wal", place)
     (database.data / "pg_wal").symlink_to(place)
     database.start()
+
+
+def exhaust_log_of_changes(database: OwnPostgres) -> None:
+    """Use up what PostgreSQL has set aside for its log of changes; how much that is depends on what went before."""
+    with contextlib.suppress(psycopg.Error), psycopg.connect(database.url, autocommit=True) as db:
+        while True:
+            db.execute("SELECT pg_logical_emit_message(false, 'fault', repeat('x', 1000000))")
 
 
 def keep_running(database: OwnPostgres, stop: asyncio.Event) -> None:

@@ -46,7 +46,7 @@ class Scene(Run):
         super().__init__(Plan(1, Weather()), place)
         self._script = script
         self._raised: BaseException | None = None
-        self.engagement = self.customer = self.opportunity = self.account = ""
+        self.engagement = self.customer = self.opportunity = self.account = self.service = ""
 
     async def _months(self) -> None:
         try:
@@ -58,8 +58,11 @@ class Scene(Run):
 
     # What people do --------------------------------------------------------------------------------------------------
 
-    async def sell(self, *milestones: str, entity: str = "DE", currency: str = "EUR") -> list[str]:
-        """A deal of one legal entity is won, with a milestone of each amount; Salesforce ids of the milestones."""
+    async def sell(
+        self, *milestones: str, entity: str = "DE", currency: str = "EUR", monthly: str | None = None
+    ) -> list[str]:
+        """A deal of one legal entity is won, with a milestone of each amount and perhaps a service of twelve months at
+        `monthly`; Salesforce ids of the milestones, and `self.service`."""
         create = self._create
         self.account = create(
             "Account", Name="Customer", CurrencyIsoCode=currency, BillingCountryCode=entity, Tax_Registration__c=None
@@ -87,6 +90,11 @@ class Scene(Run):
             )
             for number, amount in enumerate(milestones or ("1000.00",), start=1)
         ]  # fmt: skip
+        if monthly is not None:
+            self.service = create(
+                "Managed_Service__c", Opportunity__c=self.opportunity, Name="Run", Monthly_Amount__c=Decimal(monthly),
+                CurrencyIsoCode=currency, Start_Date__c=today, Months__c=12, Legal_Entity__c=entity,
+            )  # fmt: skip
         self.vendors.act("salesforce", "update", id=self.opportunity, fields={"StageName": "Closed Won"})
         self.engagement = canonical_id("deal", "salesforce", self.opportunity)
         self.customer = canonical_id("customer", "salesforce", self.account)
@@ -100,6 +108,11 @@ class Scene(Run):
             self.vendors.act("netsuite", "approve_milestone", external_id=task, on=self.today.isoformat())
             await self.rest()
         return self.invoices()
+
+    async def on_day(self, day: int) -> None:
+        """So many days after the first one, once what happens until then has come to rest."""
+        self._skip_to(day)
+        await self.rest()
 
     async def worked(self, *hours: str, rate: str = "100.00", **terms: Any) -> None:
         """Days of work by persons of their own are told and approved, by terms of one rate an hour."""

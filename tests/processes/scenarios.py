@@ -35,11 +35,13 @@ from accord.model.events import Fact
 from accord.model.identity import canonical_id
 from accord.model.money import Money
 from accord.model.plain import to_plain
+from accord.model.recurring import ServiceChange
 from tests.rules.firms import customer, deal
 
 AT = "2026-11-23T09:00:00+00:00"
 DAY = date(2026, 11, 23)
 MILESTONE = "MIL-Go-live"
+SERVICE = canonical_id("subscription", deal().services[0].id)
 INVOICE = canonical_id("invoice", MILESTONE)
 GROSS = Money.of("1000.00", "USD")
 
@@ -52,7 +54,8 @@ Known = list[tuple[str, str, dict[str, Any], str | None]]
 @dataclass(frozen=True)
 class Scenario:
     """`before` are scenarios played first; `known(records)` what is kept then, given the records so far; `meanwhile`
-    facts told once the story waits; `answer` the option chosen once it asks; `ledger` is what lies there, as SQL."""
+    facts told once the story waits; `answer` the option chosen once it asks; `ledger` is what lies there, as SQL;
+    `starts` a process that it starts, which has to end too."""
 
     process: str
     fact: Fact
@@ -61,6 +64,7 @@ class Scenario:
     meanwhile: tuple[Fact, ...] = ()
     answer: str | None = None
     ledger: str = ""
+    starts: str | None = None
     policy: Mapping[str, Any] = field(default_factory=lambda: FIRM)
 
 
@@ -85,12 +89,31 @@ def _renamed(records: Mapping[tuple[str, str], Any]) -> Known:
 def _period(records: Mapping[tuple[str, str], Any]) -> Known:
     schedule = next(id for kind, id in records if kind == "recurring_schedule")
     net = Money.of("100.00", "USD")
-    lines = (InvoiceLine("", "Run", net, Money.zero("USD")),)
+    starts_on = date.fromisoformat(records["recurring_schedule", schedule]["starts_on"])
+    lines = (InvoiceLine("", "Run", net, Money.zero("USD"), service_from=starts_on),)
     invoice = Invoice(
         "INV-PERIOD", "CUS-1", "US", "USD", lines, net, Money.zero("USD"), net, "subscription",
         number="S-1", status="open", issued_on=DAY, due_on=DAY, subscription_id=schedule,
     )  # fmt: skip
     return [("invoice", "INV-PERIOD", to_plain(invoice), "DEA-1")]
+
+
+def _service_sold_anew(records: Mapping[tuple[str, str], Any]) -> Known:
+    (run,) = deal().services
+    signed = {"change_order": "CO-1", "change_order_signed_on": DAY, "change_order_from": date(2026, 12, 10)}
+    changed = deal(services=(replace(run, monthly=Money.of("120.00", "USD"), **signed),))
+    return [("deal", "DEA-1", to_plain(changed), "DEA-1")]
+
+
+def _amended_to(monthly: str) -> Callable[[Mapping[tuple[str, str], Any]], Known]:
+    price, adds = Money.of(monthly, "USD"), Money.of("1.00", "USD")
+    order = to_plain(ServiceChange("CO-1", DAY, date(2026, 12, 10), price, 12, adds))
+
+    def amended(records: Mapping[tuple[str, str], Any]) -> Known:
+        id, body = next((id, body) for (kind, id), body in records.items() if kind == "recurring_schedule")
+        return [("recurring_schedule", id, {**body, "changes": [order]}, "DEA-1")]
+
+    return amended
 
 
 def _paid(records: Mapping[tuple[str, str], Any]) -> Known:
@@ -246,6 +269,26 @@ SCENARIOS: dict[str, Scenario] = {
         _fact(events.SUBSCRIPTION_PERIOD_CLOSED, "INV-PERIOD"),
         before=("quote_to_project",),
         known=_period,
+    ),
+    "contract_change, of a service": Scenario(
+        "contract_change",
+        _fact(events.DEAL_CHANGED, "DEA-1", record_version=3),
+        before=("quote_to_project",),
+        known=_service_sold_anew,
+        starts="service_settlement",
+    ),
+    "service_settlement": Scenario(
+        "service_settlement",
+        _fact(events.SERVICE_CHANGED, SERVICE, record_version=3),
+        before=("quote_to_project", "recurring_to_bill"),
+        known=_amended_to("120.00"),
+    ),
+    "service_settlement, cheaper": Scenario(
+        "service_settlement",
+        _fact(events.SUBSCRIPTION_PERIOD_BILLED, SERVICE, invoice="S-1"),
+        before=("quote_to_project", "recurring_to_bill"),
+        known=_amended_to("40.00"),
+        starts="credit_to_customer",
     ),
     "time_to_bill": Scenario(
         "time_to_bill",

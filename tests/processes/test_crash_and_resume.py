@@ -73,7 +73,8 @@ class Play:
             row = await (await db.execute(STATE, [self.scenario.process])).fetchone()
             if row is not None and row[1] is not None:
                 assert row[1] == ProcessState.DONE
-                return
+                if self.scenario.starts is None or await self._ended(db, self.scenario.starts):
+                    return
             if not any(worker.is_alive() for worker in self.workers):
                 self.deaths += 1
                 await _take_over_at_once(db)
@@ -87,6 +88,10 @@ class Play:
             await asyncio.sleep(0.01)
         left = await (await db.execute("SELECT process_id, name, state, owner FROM open_process")).fetchall()
         raise AssertionError(f"{self.scenario.process} did not end after {self.deaths} deaths: {row} {left}")
+
+    async def _ended(self, db: Any, process: str) -> bool:
+        row = await (await db.execute(STATE, [process])).fetchone()
+        return row is not None and row[1] is not None
 
     async def _answer(self, db: Any, process_id: int) -> None:
         query = "SELECT title, problems, question FROM business_case WHERE process_id = %s AND state = 'open'"

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from accord.model.billing import RecurringSchedule, ScheduledMilestone
+from accord.model.billing import ScheduledMilestone
 from accord.model.deal import Deal
 from accord.model.engagement import Engagement, EngagementProject
 from accord.model.money import Money
+from accord.model.recurring import RecurringSchedule
 from accord.rules.activation import check
 from accord.rules.changes import Changes, compare
 from tests.rules.firms import TODAY, customer, deal, firm, milestone
@@ -87,7 +88,7 @@ def test_a_new_milestone_needs_a_signed_change_order() -> None:
         (with_milestone(legal_entity="JP"), "entity_changed"),
         (deal(services=()), "service_changed"),
         (deal(services=(replace(deal().services[0], legal_entity="DE"),)), "service_changed"),
-        (deal(services=(replace(deal().services[0], months=6),)), "service_changed"),
+        (deal(services=(replace(deal().services[0], months=6),)), "change_order_missing"),
         (deal(services=(*deal().services, replace(deal().services[0], id="SVC-2"))), "service_added"),
     ],
 )
@@ -97,37 +98,56 @@ def test_what_touches_money_or_parties_is_a_case(after: Deal, code: str) -> None
     assert found.safe == ()
 
 
+def with_service(**changes: Any) -> Deal:
+    return deal(services=(replace(deal().services[0], **changes),))
+
+
 @pytest.mark.parametrize(
     ("monthly", "on", "cure"),
     [
         (
             "120.00",
             date(2026, 12, 10),
-            "from 2026-12-23 on, and write up 8.67 USD (52.00 USD less 43.33 USD) for",
+            "restore the service. From today on: invoice 8.67 USD (52.00 USD less 43.33 USD)",
         ),
         (
             "40.00",
             date(2026, 12, 10),
-            "from 2026-12-23 on, and credit 26.00 USD (43.33 USD less 17.33 USD) for",
+            "restore the service. From today on: credit 26.00 USD (43.33 USD less 17.33 USD)",
         ),
-        ("120.00", date(2026, 11, 22), "amend the subscription by hand."),  # it has not begun
-        ("100.00", date(2026, 12, 10), "amend the subscription by hand."),  # it is another thing that changed
+        ("120.00", date(2026, 11, 22), "or restore the service."),  # it has not begun
+        ("100.00", date(2026, 12, 10), "or restore the service."),  # it is another thing that changed
     ],
 )
-def test_a_service_that_changes_within_a_period_is_a_case_with_what_its_rest_comes_to(
+def test_a_service_that_changes_without_a_change_order_is_a_case_with_what_its_rest_comes_to(
     monthly: str, on: date, cure: str
 ) -> None:
-    service = replace(deal().services[0], monthly=Money.of(monthly, "USD"), months=12 if monthly != "100.00" else 6)
-    (problem,) = changed(deal(services=(service,)), on=on).problems
-    assert problem.code == "service_changed"
+    after = with_service(monthly=Money.of(monthly, "USD"), months=12 if monthly != "100.00" else 6)
+    found = changed(after, on=on)
+    (problem,) = found.problems
+    assert problem.code == "change_order_missing"
     assert cure in problem.cure
+    assert problem.cure.endswith(".")
+    assert found.services == ()
 
 
-def test_a_service_that_is_removed_within_a_period_is_credited_for_its_rest() -> None:
+def test_a_service_that_is_removed_within_a_period_says_what_its_rest_comes_to() -> None:
     (problem,) = changed(deal(services=()), on=date(2026, 12, 10)).problems
     assert (
         "credit 43.33 USD (43.33 USD less 0.00 USD) for the 13 of 30 days that are left on 2026-12-10" in problem.cure
     )
+
+
+def test_a_service_changes_under_a_signed_change_order() -> None:
+    signed = {"change_order": "CO-1", "change_order_signed_on": date(2026, 12, 10)}
+    found = changed(with_service(monthly=Money.of("120.00", "USD"), **signed), on=date(2026, 12, 11))
+    assert found.problems == ()
+    (what,) = found.applied
+    assert what == (
+        "Run: from 2026-12-10 on 120.00 USD instead of 100.00 USD a month by change order CO-1 "
+        "(contract value +228.67 USD)"
+    )
+    assert found.net_change() == (Money.of("228.67", "USD"),)  # 8.67 of this period and 20 of eleven more
 
 
 def test_what_is_safe_is_applied_beside_a_case() -> None:

@@ -30,7 +30,7 @@ LIES = f"""
 WITH scheduled AS (
     SELECT p.engagement, p.legal_entity, p.currency, p.disposition, sum(p.amount) AS amount
     FROM billable_item b JOIN item_part p ON p.item_id = b.id
-    WHERE b.kind IN ('milestone', 'subscription_period')
+    WHERE b.kind IN ('milestone', 'subscription_period', 'service_change')
         AND (%(ids)s::text[] IS NULL OR b.engagement = ANY(%(ids)s))
         AND (%(entities)s::text[] IS NULL OR b.legal_entity = ANY(%(entities)s))
         AND (%(since)s::date IS NULL OR p.worked_on >= %(since)s)
@@ -50,12 +50,14 @@ SELECT CASE WHEN %(each)s THEN engagement ELSE '' END, CASE WHEN %(each)s THEN l
     scheduled, disposition, sum(amount)
 FROM line GROUP BY 1, 2, 3, 4, 5 HAVING sum(amount) <> 0
 """
-# What is signed: milestones, and months of subscriptions. What was cancelled is promised as far as it was invoiced.
+# What is signed: milestones, and months of subscriptions with what change orders added. What was cancelled is promised
+# as far as it was invoiced.
 CONTRACTED = """
 WITH signed AS (
     SELECT r.correlation AS engagement, r.body ->> 'legal_entity' AS legal_entity, v ->> 'currency' AS currency,
         (v ->> 'amount')::numeric * CASE r.kind WHEN 'recurring_schedule' THEN (r.body ->> 'months')::numeric ELSE 1 END
-            AS amount
+            + coalesce((SELECT sum((c -> 'adds' ->> 'amount')::numeric)
+                FROM jsonb_array_elements(r.body -> 'changes') AS c), 0) AS amount
     FROM record r CROSS JOIN LATERAL coalesce(r.body -> 'amount', r.body -> 'monthly') v
     WHERE r.kind IN ('scheduled_milestone', 'recurring_schedule') AND NOT r.deleted
         AND r.body ->> 'status' <> 'cancelled' AND r.correlation IS NOT NULL

@@ -20,6 +20,8 @@ WORDS: Mapping[str, str] = {
     "milestone.unapproved": "Approval of the milestone withdrawn",
     "proposal.approved": "Invoice of work approved by {approved_by}",
     "subscription_period.closed": "Subscription period closed: invoice {number}",
+    "subscription_period.billed": "Period of a changed service billed: invoice {invoice}",
+    "service.changed": "{what}",
     "invoice.issued": "Invoice {number} issued",
     "invoice.changed": "Invoice {number} is {status}",
     "invoice.posted": "Invoice {number} stands in the ERP",

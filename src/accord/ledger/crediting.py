@@ -26,10 +26,17 @@ WHERE r.kind = 'invoice' AND (r.id = %(invoice)s OR r.body ->> 'number' = %(invo
     AND (%(entities)s::text[] IS NULL OR r.body ->> 'legal_entity' = ANY(%(entities)s))
 ORDER BY r.id LIMIT 1 FOR UPDATE
 """
+# What somebody asked for, and what a change order credited without being asked.
 ASKED_FOR = """
+WITH note AS (
+    SELECT a.body FROM adjustment a WHERE a.kind = 'credit_note' AND a.about = %(invoice)s AND a.status <> 'refused'
+    UNION ALL
+    SELECT r.body FROM record r
+    WHERE r.kind = 'credit_note' AND r.correlation = %(engagement)s AND r.body ->> 'invoice_id' = %(invoice)s
+        AND NOT EXISTS (SELECT FROM adjustment a WHERE a.id = r.id)
+)
 SELECT (l ->> 'line')::integer, sum((l -> 'net' ->> 'amount')::numeric)
-FROM adjustment a CROSS JOIN jsonb_array_elements(a.body -> 'lines') AS l
-WHERE a.kind = 'credit_note' AND a.about = %(invoice)s AND a.status <> 'refused' GROUP BY 1
+FROM note CROSS JOIN jsonb_array_elements(note.body -> 'lines') AS l GROUP BY 1
 """
 HOW_MANY = "SELECT count(*) FROM adjustment WHERE kind = 'credit_note' AND about = %(invoice)s"
 
@@ -45,7 +52,8 @@ async def invoice_named(db: Connection, name: str, entities: Sequence[str] | Non
 
 async def creditable(db: Connection, invoice: Invoice) -> dict[int, Money]:
     """What can be credited of each line still, net."""
-    rows = await (await db.execute(ASKED_FOR, {"invoice": invoice.id})).fetchall()
+    about = {"invoice": invoice.id, "engagement": invoice.engagement_id}
+    rows = await (await db.execute(ASKED_FOR, about)).fetchall()
     asked: dict[int, Decimal] = dict(rows)
     currency = invoice.currency
     return {n: Money(each.net.amount - asked.get(n, 0), currency) for n, each in enumerate(invoice.lines, 1)}

@@ -18,10 +18,12 @@ from accord.ledger import exchange
 from accord.ledger.rating import work_entry
 from accord.ledger.reversing import METERS
 from accord.model.plain import from_plain
+from accord.model.recurring import ServiceSettlement
 from accord.model.terms import BillingTerms, RateRow
 from accord.model.work import WorkEntry
 from accord.rules.rating import Pricer
 from accord.rules.rating.counters import Convert
+from accord.rules.services import due, settlement_text
 
 AT_ONCE = 2_000
 
@@ -32,11 +34,12 @@ SELECT i.id, i.kind, i.engagement, i.legal_entity, i.currency, i.amount, i.sourc
     i.reverses, i.worked_on, i.quantity, i.unit, i.rate, i.rate_id, i.terms_version, i.source_revision, i.counters,
     i.cause, coalesce(s.body -> 'amount', s.body -> 'net') ->> 'amount',
     coalesce(s.body ->> 'name', s.body ->> 'reason'),
-    coalesce((SELECT o.recorded_at FROM billable_item o WHERE o.id = i.reverses), i.recorded_at)
+    coalesce((SELECT o.recorded_at FROM billable_item o WHERE o.id = i.reverses), i.recorded_at),
+    CASE i.kind WHEN 'service_change' THEN s.body END
 FROM billable_item i
 LEFT JOIN record s ON s.id = i.source_id AND s.kind = CASE i.kind WHEN 'milestone' THEN 'scheduled_milestone'
     WHEN 'subscription_period' THEN 'invoice' WHEN 'write_up' THEN 'write_up'
-    WHEN 'transfer' THEN 'work_transfer' END
+    WHEN 'transfer' THEN 'work_transfer' WHEN 'service_change' THEN 'service_settlement' END
 """
 BY_IDS = ITEM + "WHERE i.id = ANY(%(ids)s) ORDER BY i.worked_on, i.id"
 ENTRIES = """
@@ -231,8 +234,11 @@ def _explained(
 ) -> ItemExplained:
     (
         id, kind, engagement, entity, currency, amount, source, source_id, _, reverses, worked_on, quantity, unit,
-        rate, rate_id, version, revision, counters, _, told, name, recorded_at,
+        rate, rate_id, version, revision, counters, _, told, name, recorded_at, settlement,
     ) = row  # fmt: skip
+    if settlement is not None:
+        settled = from_plain(ServiceSettlement, settlement)
+        told, name = due(settled).amount, settlement_text(settled)
     entry = entries.get((source_id, revision or 0))
     of = entity if kind != "intercompany" or entry is None else entry.legal_entity or entity
     under = terms.get((engagement, of, version))
@@ -269,7 +275,7 @@ def _again(
     reversing: bool,
 ) -> Decimal | None:
     """The price made again from source and terms; the counters as they stood before the item."""
-    if kind in ("milestone", "subscription_period", "write_up", "transfer"):
+    if kind in ("milestone", "subscription_period", "service_change", "write_up", "transfer"):
         return None if told is None else Decimal(told)
     if entry is None or terms is None:
         return None

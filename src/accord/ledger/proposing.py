@@ -21,8 +21,8 @@ PARTS_AT_ONCE = 50_000
 Place = tuple[str, str, str]
 NAMES = ("engagement", "legal_entity", "currency")
 
-# Milestones and subscription periods bill themselves: their stories move them on in the turn in which they arrive.
-OWN_STORY = ("milestone", "subscription_period")
+# Milestones, subscription periods and changed services bill themselves: their stories move them on.
+OWN_STORY = ("milestone", "subscription_period", "service_change")
 
 READY = """
 SELECT t.engagement, t.legal_entity, t.currency, sum(t.parts)::bigint

@@ -53,26 +53,6 @@ class ScheduledMilestone:
 
 
 @dataclass(frozen=True, slots=True)
-class RecurringSchedule:
-    """A recurring billing schedule: `months` monthly periods of `monthly`, from `starts_on`.
-
-    `status` is active | cancelled.
-    """
-
-    id: str
-    engagement_id: str
-    customer_id: str
-    legal_entity: str
-    name: str
-    monthly: Money
-    starts_on: date
-    months: int
-    terms_days: int
-    tax_rate_id: str | None = None
-    status: str = "active"
-
-
-@dataclass(frozen=True, slots=True)
 class InvoiceLine:
     """One line; `item_id` is the billable item it bills, `net` its amount before tax."""
 
@@ -87,7 +67,8 @@ class InvoiceLine:
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """An invoice. `origin` is milestone | subscription; `status` is draft | open | paid | void | uncollectible.
+    """An invoice. `origin` is milestone | subscription | service_change | work; `status` is draft | open | paid | void
+    | uncollectible.
 
     `number` and `billing_ref` are known once the billing platform issued it. `paid` is the sum received so far.
     `subscription_id` is the canonical id of the recurring schedule a subscription invoice belongs to.

@@ -52,7 +52,8 @@ class Milestone:
 
 @dataclass(frozen=True, slots=True)
 class ManagedService:
-    """A recurring service, billed monthly by one legal entity."""
+    """A recurring service, billed monthly by one legal entity. Another price or other months need a signed change order
+    after activation, which holds from `change_order_from`, or from its signature on."""
 
     id: str
     name: str
@@ -60,6 +61,9 @@ class ManagedService:
     starts_on: date
     months: int
     legal_entity: str | None = None
+    change_order: str | None = None
+    change_order_signed_on: date | None = None
+    change_order_from: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

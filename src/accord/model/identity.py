@@ -27,6 +27,7 @@ PREFIXES = {
     "write_off": "WOF",
     "write_up": "WUP",
     "work_transfer": "WTR",
+    "service_settlement": "SST",
     "notice": "NTC",
     "billable_item": "BIL",
     "change": "CHG",

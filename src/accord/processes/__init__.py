@@ -16,6 +16,7 @@ from accord.processes.line_dispute import dispute_clock, line_dispute
 from accord.processes.milestone_to_bill import milestone_to_bill, milestone_withdrawn
 from accord.processes.quote_to_project import quote_to_project
 from accord.processes.recurring_to_bill import recurring_to_bill
+from accord.processes.service_settlement import service_settlement
 from accord.processes.time_to_bill import time_to_bill
 from accord.processes.work_transfer import work_transfer
 from accord.processes.write_off import write_off, write_up
@@ -30,6 +31,7 @@ PROCESSES: dict[str, Process] = {
         milestone_to_bill,
         milestone_withdrawn,
         recurring_to_bill,
+        service_settlement,
         time_to_bill,
         invoice_to_cash,
         payment_failure,

@@ -16,7 +16,7 @@ from accord.model.plain import to_plain
 from accord.model.problem import Problem
 from accord.processes.known import known
 from accord.rules.firm import Firm, country_of
-from accord.rules.invoicing import customer_status, engagement_status
+from accord.rules.invoicing import customer_status, engagement_status, issued
 from accord.rules.tax import rate_for, treatment
 
 INVOICE_POSTED = "invoice.posted"
@@ -152,12 +152,13 @@ def with_country(customer: Customer, firm: Firm) -> Customer:
     return customer if found is None else replace(customer, country=found.meaning)
 
 
-async def issue_invoice(invoice: Invoice, firm: Firm, customer: Customer, what: str = "") -> Done:
-    """The tax rate the line needs, then the invoice: issued once, whatever happens."""
+async def issue_invoice(invoice: Invoice, firm: Firm, customer: Customer, what: str = "") -> Invoice:
+    """The tax rate the line needs, then the invoice: issued once, whatever happens, for what was approved. It has its
+    number and dates then."""
     entity = firm.entities[invoice.legal_entity]
     rate = rate_for(entity, treatment(firm, entity, with_country(customer, firm)))
     await effect("billing", "put", "tax_rate", rate, f"Tax rate {rate.label}")
-    return await effect(
+    done = await effect(
         "billing",
         "issue",
         "invoice",
@@ -167,6 +168,14 @@ async def issue_invoice(invoice: Invoice, firm: Firm, customer: Customer, what: 
         once=True,
         money=invoice.gross,
         links=(("customer", invoice.customer_id), ("tax_rate", rate.id)),
+    )
+    await same_money(invoice, done)
+    return issued(
+        invoice,
+        number=done.details.get("number"),
+        billing_ref=done.vendor_id,
+        issued_on=done.details["issued_on"],
+        due_on=done.details["due_on"],
     )
 
 

@@ -20,15 +20,18 @@ from accord.engine.story import (
     together_all,
 )
 from accord.model import events
-from accord.model.billing import RecurringSchedule, ScheduledMilestone
+from accord.model.billing import ScheduledMilestone
 from accord.model.customer import Customer, Notice
 from accord.model.deal import Deal
 from accord.model.engagement import Engagement
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
+from accord.model.plain import to_plain
 from accord.model.project import Task
+from accord.model.recurring import RecurringSchedule
 from accord.processes.known import known
 from accord.rules.changes import Change, Changes, compare
+from accord.rules.services import ServiceAmended
 
 
 @process(
@@ -53,8 +56,8 @@ async def contract_change(changed: Fact) -> dict[str, object]:
         deal = replace(deal, customer_id=engagement.customer_id)
     today = (await Now("changed")).date()
     changes = compare(deal, engagement, scheduled, recurring, on=today)
-    if changes.safe:
-        await _apply(changes, engagement, deal)
+    if changes.applied:
+        await _apply(changes, engagement, deal, changed)
     await Require(
         reason="contract_change" if len(changes.problems) != 1 else changes.problems[0].code,
         title=f"{deal.name} changed after activation: {'; '.join(each.message for each in changes.problems)}",
@@ -64,16 +67,22 @@ async def contract_change(changed: Fact) -> dict[str, object]:
         watch=(deal.id, engagement.customer_id),
         name="contract_change",
     )
-    return {"active": True, "applied": [change.what for change in changes.safe]}
+    return {"active": True, "applied": list(changes.applied)}
 
 
-async def _apply(changes: Changes, engagement: Engagement, deal: Deal) -> None:
-    """What we keep of each changed milestone, its task and schedule, and word to the account team."""
+async def _apply(changes: Changes, engagement: Engagement, deal: Deal, changed: Fact) -> None:
+    """What we keep of each changed milestone and service, its task and schedule, and word to the account team."""
     # First, and only while none of them went into billing since they were read: that would be billed by its old amount.
-    read = [change.before for change in changes.safe]
-    await keep("scheduled_milestone", *(change.after for change in changes.safe), instead_of=read)
-    await together_all([step for change in changes.safe for step in _steps(change, engagement, deal)])
-    text = "\n".join(change.what for change in changes.safe)
+    if changes.safe:
+        read = [change.before for change in changes.safe]
+        await keep("scheduled_milestone", *(change.after for change in changes.safe), instead_of=read)
+    if changes.services:
+        before = [each.before for each in changes.services]
+        await keep("recurring_schedule", *(each.after for each in changes.services), instead_of=before)
+        await Tell(tuple(_service_changed(each, engagement, changed) for each in changes.services))
+    steps = [step for change in changes.safe for step in _steps(change, engagement, deal)]
+    await together_all([*steps, *(_schedule(each) for each in changes.services)])
+    text = "\n".join(changes.applied)
     about = canonical_id("notice", "contract change", deal.id, text)
     message = Notice(about, "deal", deal.id, f"{deal.name}: schedule changed", text)
     await effect(
@@ -109,6 +118,31 @@ def _steps(change: Change, engagement: Engagement, deal: Deal) -> list[Effect]:
             links=(("customer", after.customer_id),),
         ),
     ]
+
+
+def _schedule(amended: ServiceAmended) -> Effect:
+    after = amended.after
+    return effect(
+        "billing",
+        "put",
+        "recurring_schedule",
+        after,
+        f"Change schedule: {amended.what}",
+        entity=after.legal_entity,
+        money=after.monthly_now,
+        links=(("customer", after.customer_id), ("tax_rate", after.tax_rate_id)),
+    )
+
+
+def _service_changed(amended: ServiceAmended, engagement: Engagement, changed: Fact) -> Fact:
+    change = amended.after.changes[-1]
+    payload = {
+        "change_order": change.change_order,
+        "what": amended.what,
+        "money": to_plain(amended.difference),
+        "record_version": changed.payload["record_version"],
+    }
+    return Fact(events.SERVICE_CHANGED, amended.after.id, changed.occurred_at, "accord", payload, engagement.id)
 
 
 async def _reopened(deal: Deal, engagement: Engagement) -> dict[str, object]:

@@ -24,13 +24,12 @@ from accord.model.problem import Problem
 from accord.processes.billing_steps import (
     issue_invoice,
     post_invoice,
-    same_money,
     tell_sales_of_money,
     with_country,
 )
 from accord.processes.known import known
 from accord.rules.firm import Firm
-from accord.rules.invoicing import issued, milestone_invoice
+from accord.rules.invoicing import milestone_invoice
 from accord.rules.tax import treatment
 
 
@@ -77,15 +76,7 @@ async def milestone_to_bill(approved: Fact) -> dict[str, object]:
         f"approve {milestone.id}", about, milestone.amount, out_of=Disposition.APPROVED, into=Disposition.WIP,
         cause=approved.type, at=at, new=True,
     )  # fmt: skip
-    done = await issue_invoice(invoice, firm, customer)
-    await same_money(invoice, done)
-    invoice = issued(
-        invoice,
-        number=done.details.get("number"),
-        billing_ref=done.vendor_id,
-        issued_on=done.details["issued_on"],
-        due_on=done.details["due_on"],
-    )
+    invoice = await issue_invoice(invoice, firm, customer)
     await together(
         move(
             f"bill {invoice.id}", about, milestone.amount, out_of=Disposition.WIP, into=Disposition.BILLED,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accord.engine.states import Priority
-from accord.engine.story import Read, ReadPolicy, Require, keep, process, together
+from accord.engine.story import Read, ReadPolicy, Require, Tell, keep, process, together
 from accord.ledger.dispositions import Disposition, item, move
 from accord.model import events
-from accord.model.billing import Invoice, RecurringSchedule
+from accord.model.billing import Invoice
 from accord.model.engagement import Engagement
 from accord.model.events import Fact
 from accord.model.identity import canonical_id
 from accord.model.problem import Problem
+from accord.model.recurring import RecurringSchedule
 from accord.processes.billing_steps import post_invoice, tell_sales_of_money
 from accord.processes.known import known
 from accord.rules.firm import Firm
@@ -77,6 +78,13 @@ async def recurring_to_bill(closed: Fact) -> dict[str, object]:
     )  # fmt: skip
     await post_invoice(invoice)
     await tell_sales_of_money(invoice)
+    # Read once the invoice is kept: of a change that is kept meanwhile, either its settlement finds the invoice or this
+    # finds the change.
+    now = await known("recurring_schedule", schedule.id, RecurringSchedule, "once billed")
+    if now is not None and now.changes:
+        payload = {"invoice": invoice.number}
+        billed = Fact(events.SUBSCRIPTION_PERIOD_BILLED, schedule.id, at, "accord", payload, schedule.engagement_id)
+        await Tell((billed,))
     return {"invoice": invoice.number, "gross": str(invoice.gross)}
 
 
@@ -88,8 +96,10 @@ def _unknown(invoice: Invoice) -> Problem:
 
 
 def _differences(invoice: Invoice, schedule: RecurringSchedule, firm: Firm) -> tuple[Problem, ...]:
-    if invoice.currency != schedule.monthly.currency or invoice.net != schedule.monthly:
-        message = f"The invoice is for {invoice.net}, the schedule for {schedule.monthly} a month."
+    # A period that began before a change reached billing is at the price of before, which is settled afterwards.
+    prices = [schedule.monthly, *(each.monthly for each in schedule.changes)]
+    if invoice.net not in prices:
+        message = f"The invoice is for {invoice.net}, the schedule for {' or '.join(map(str, prices))} a month."
         return (
             Problem("amounts_differ", message, "net", "Correct the subscription in billing, then void and reissue."),
         )

@@ -14,13 +14,12 @@ from accord.model.problem import Problem
 from accord.processes.billing_steps import (
     issue_invoice,
     post_invoice,
-    same_money,
     tell_sales_of_money,
     with_country,
 )
 from accord.processes.known import known
 from accord.rules.firm import Firm
-from accord.rules.invoicing import issued, work_invoice
+from accord.rules.invoicing import work_invoice
 from accord.rules.tax import treatment
 
 
@@ -50,15 +49,7 @@ async def time_to_bill(approved: Fact) -> dict[str, object]:
         project_id=project.project_id if project is not None else "",
         deal_id=engagement.id,
     )
-    done = await issue_invoice(invoice, firm, customer, f"work up to {proposal.period_to}")
-    await same_money(invoice, done)
-    invoice = issued(
-        invoice,
-        number=done.details.get("number"),
-        billing_ref=done.vendor_id,
-        issued_on=done.details["issued_on"],
-        due_on=done.details["due_on"],
-    )
+    invoice = await issue_invoice(invoice, firm, customer, f"work up to {proposal.period_to}")
     await together(
         move_document(
             f"bill {invoice.id}", invoice.id, invoice.net, out_of=Disposition.DRAFT, into=Disposition.BILLED,

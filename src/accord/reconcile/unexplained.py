@@ -15,8 +15,12 @@ from accord.engine.shell import Connection
 from accord.ledger import terms as declared
 from accord.ledger.rating import work_entry
 from accord.ledger.reversing import PRICED
+from accord.model.billing import Invoice
+from accord.model.plain import from_plain
+from accord.model.recurring import RecurringSchedule, ServiceSettlement
 from accord.model.terms import BillingTerms
 from accord.rules.rating import Pricer, Rated
+from accord.rules.services import settlements
 
 ZERO = Decimal(0)
 
@@ -121,6 +125,23 @@ WHERE r.kind = 'invoice' AND NOT r.deleted AND r.body ->> 'status' NOT IN ('draf
     AND NOT EXISTS (SELECT FROM open_process o WHERE o.subject = r.id)
 ORDER BY r.id LIMIT %(limit)s
 """
+# Services that a change order changed, with their invoices and what settled them; what a story is still at is late.
+CHANGED_SERVICES = """
+SELECT s.body,
+    (SELECT coalesce(jsonb_agg(i.body), '[]') FROM record i
+        WHERE i.correlation = s.correlation AND i.kind = 'invoice' AND NOT i.deleted
+            AND i.body ->> 'subscription_id' = s.id AND i.body ->> 'engagement_id' IS NOT NULL),
+    (SELECT coalesce(jsonb_agg(d.body), '[]') FROM record d
+        WHERE d.correlation = s.correlation AND d.kind = 'service_settlement' AND d.body ->> 'schedule_id' = s.id)
+FROM record s
+WHERE s.kind = 'recurring_schedule' AND NOT s.deleted AND jsonb_array_length(s.body -> 'changes') > 0
+    AND NOT EXISTS (SELECT FROM open_process o WHERE o.subject = s.id)
+    AND NOT EXISTS (SELECT FROM open_process o JOIN record i ON i.kind = 'invoice' AND i.id = o.subject
+        WHERE i.correlation = s.correlation)
+    AND NOT EXISTS (SELECT FROM open_process o WHERE o.subject = s.correlation)
+    AND s.id > %(after)s
+ORDER BY s.id LIMIT 500
+"""
 # Sums of the two sides, for the line that says it all.
 SIDES = """
 SELECT legal_entity, currency, sum(amount) FROM ledger_total
@@ -151,6 +172,25 @@ async def unexplained(db: Connection, limit: int = 1000) -> list[Unexplained]:
         rows = await (await db.execute(query, {"limit": limit}, prepare=False)).fetchall()
         terms = await declared.latest(db, {(row[8], row[9]) for row in rows})
         found += [missing(row, terms.get((row[8], row[9]))) for row in rows]
+    return found + await _unsettled(db, limit)
+
+
+async def _unsettled(db: Connection, limit: int) -> list[Unexplained]:
+    """Billed periods of changed services that are worth something else, reckoned again from the change orders."""
+    found: list[Unexplained] = []
+    after = ""
+    while len(found) < limit:
+        rows = await (await db.execute(CHANGED_SERVICES, {"after": after}, prepare=False)).fetchall()
+        if not rows:
+            break
+        for body, invoices, done in rows:
+            schedule = from_plain(RecurringSchedule, body)
+            after = schedule.id
+            billed = [from_plain(Invoice, each) for each in invoices]
+            for each in settlements(schedule, billed, [from_plain(ServiceSettlement, other) for other in done]):
+                what = f"the period from {each.period_from} is worth {each.worth} after its change orders"
+                entity, amount = each.legal_entity, each.difference
+                found.append(Unexplained(schedule.id, what, each.engagement_id, entity, amount.currency, amount.amount))
     return found
 
 

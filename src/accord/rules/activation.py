@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from accord.model.billing import RecurringSchedule, ScheduledMilestone, TaxRate
+from accord.model.billing import ScheduledMilestone, TaxRate
 from accord.model.customer import Customer
 from accord.model.deal import Deal, ManagedService, Milestone, Phase
 from accord.model.identity import canonical_id
 from accord.model.money import Money
 from accord.model.problem import Problem
 from accord.model.project import Project, Task
+from accord.model.recurring import RecurringSchedule
 from accord.rules.firm import Firm, LegalEntity, Translation, country_of, country_suggestions, product_of
 from accord.rules.tax import rate_for, registration_problem, treatment
 

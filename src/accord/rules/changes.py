@@ -1,7 +1,8 @@
 """Contract changes: what of a changed deal can be applied safely, and what needs a person. Pure.
 
 Safe: a milestone not billed yet is re-dated or renamed; its amount changes under a signed change order; a new milestone
-comes under a signed change order. Everything else that touches money or parties is a problem.
+comes under a signed change order; so do another price and other months of a recurring service. Everything else that
+touches money or parties is a problem.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from accord.model.billing import RecurringSchedule, ScheduledMilestone
-from accord.model.deal import Deal, ManagedService, Milestone
+from accord.model.billing import ScheduledMilestone
+from accord.model.deal import Deal, Milestone
 from accord.model.engagement import Engagement
 from accord.model.identity import canonical_id
 from accord.model.money import Money
 from accord.model.problem import Problem
-from accord.rules.proration import period_at, prorated
+from accord.model.recurring import RecurringSchedule
+from accord.rules.services import ServiceAmended, amended
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Change:
     after: ScheduledMilestone
     what: str
 
+    @property
+    def difference(self) -> Money:
+        """By how much the contract value changes."""
+        return self.after.amount if self.before is None else self.after.amount - self.before.amount
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -33,14 +40,18 @@ class Changes:
 
     safe: tuple[Change, ...]
     problems: tuple[Problem, ...]
+    services: tuple[ServiceAmended, ...] = ()
+
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """What can be applied, in words."""
+        return (*(each.what for each in self.safe), *(each.what for each in self.services))
 
     def net_change(self) -> tuple[Money, ...]:
         """By how much the contract value changes, per currency."""
         sums: dict[str, Money] = {}
-        for change in self.safe:
-            now = change.after.amount
-            difference = now if change.before is None else now - change.before.amount
-            sums[now.currency] = sums.get(now.currency, Money.zero(now.currency)) + difference
+        for difference in (*(each.difference for each in self.safe), *(each.difference for each in self.services)):
+            sums[difference.currency] = sums.get(difference.currency, Money.zero(difference.currency)) + difference
         return tuple(amount for amount in sums.values() if amount)
 
 
@@ -69,8 +80,8 @@ def compare(
             _milestone(milestone, known.get(milestone.id), deal, engagement, safe, problems)
         # The milestone for the whole amount was never in the statement of work, so it cannot have been removed from it.
         problems.extend(_removed(deal, tuple(each for each in scheduled if each.id != implied)))
-    problems.extend(_services(deal, recurring, on))
-    return Changes(tuple(safe), tuple(problems))
+    services, more = _services(deal, recurring, on)
+    return Changes(tuple(safe), (*problems, *more), tuple(services))
 
 
 def _implied(deal: Deal, known: ScheduledMilestone, problems: list[Problem]) -> None:
@@ -176,36 +187,20 @@ def _removed(deal: Deal, scheduled: tuple[ScheduledMilestone, ...]) -> list[Prob
     ]
 
 
-def _services(deal: Deal, recurring: tuple[RecurringSchedule, ...], on: date) -> list[Problem]:
+def _services(
+    deal: Deal, recurring: tuple[RecurringSchedule, ...], on: date
+) -> tuple[list[ServiceAmended], list[Problem]]:
     wanted = {canonical_id("subscription", each.id): each for each in deal.services}
-    problems = []
+    safe: list[ServiceAmended] = []
+    problems: list[Problem] = []
     for known in recurring:
         service = wanted.pop(known.id, None)
-        if service is None or _differs(service, known, deal):
-            message = f"The recurring service {known.name} ({known.monthly} a month) was changed or removed."
-            problems.append(Problem("service_changed", message, "services", _amend(known, service, on)))
+        found = amended(known, service, "" if service is None else deal.entity_of(service), on)
+        if isinstance(found, Problem):
+            problems.append(found)
+        elif found is not None:
+            safe.append(found)
     for service in wanted.values():
         message = f"The recurring service {service.name} ({service.monthly} a month) was added after activation."
         problems.append(Problem("service_added", message, "services", "Sell it as a deal of its own, or remove it."))
-    return problems
-
-
-def _amend(known: RecurringSchedule, service: ManagedService | None, on: date) -> str:
-    """What to do about a service that changed, with what the rest of its period comes to."""
-    by_hand = "Restore it, or amend the subscription by hand."
-    after = Money.zero(known.monthly.currency) if service is None else service.monthly
-    period = period_at(known.starts_on, known.months, on)
-    if period is None or after == known.monthly or after.currency != known.monthly.currency:
-        return by_hand
-    part = prorated(known.monthly, after, period, on)
-    rest = f"the {part.days_left} of {period.days} days that are left on {on}"
-    if part.difference.amount > 0:
-        settle = f"write up {part.difference} ({part.charge} less {part.credit}) for {rest}"
-    else:
-        settle = f"credit {-part.difference} ({part.credit} less {part.charge}) for {rest}"
-    return f"Restore it, or amend the subscription from {period.ends_before} on, and {settle}."
-
-
-def _differs(service: ManagedService, known: RecurringSchedule, deal: Deal) -> bool:
-    wanted = (service.monthly, service.starts_on, service.months, deal.entity_of(service))
-    return wanted != (known.monthly, known.starts_on, known.months, known.legal_entity)
+    return safe, problems

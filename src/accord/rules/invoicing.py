@@ -1,18 +1,20 @@
-"""Invoices from approved milestones and closed subscription periods, and what their payments mean."""
+"""Invoices from approved milestones, closed subscription periods and changed services, and what payments mean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from accord.model.billing import Invoice, InvoiceLine, InvoiceProposal, Payment, ScheduledMilestone, TaxTreatment
 from accord.model.customer import CustomerStatus
 from accord.model.deal import Handover
 from accord.model.identity import canonical_id
 from accord.model.money import Money, total
+from accord.model.recurring import ServiceSettlement
 from accord.rules.firm import LegalEntity
 from accord.rules.receivable import collected_net, open_amount, standing_paid, status_of
+from accord.rules.services import settlement_text
 from accord.rules.tax import rate_for, tax_on
 
 
@@ -48,6 +50,39 @@ def milestone_invoice(
         project_id=project_id,
         deal_id=deal_id,
         terms_days=terms_days,
+    )
+
+
+def settlement_invoice(
+    found: ServiceSettlement, entity: LegalEntity, how: TaxTreatment, *, project_id: str | None
+) -> Invoice:
+    """The invoice of what a period of a changed service is worth beyond what was billed: one line, taxed as `how`
+    says, for the days from its first change on."""
+    net = found.difference
+    tax = tax_on(net, how)
+    line = InvoiceLine(
+        item_id=canonical_id("billable_item", found.id),
+        text=settlement_text(found),
+        net=net,
+        tax=tax,
+        tax_rate_id=rate_for(entity, how).id,
+        service_from=found.days[min(1, len(found.days) - 1)].from_on,
+        service_to=found.period_to - timedelta(days=1),
+    )
+    return Invoice(
+        id=found.document_id,
+        customer_id=found.customer_id,
+        legal_entity=found.legal_entity,
+        currency=net.currency,
+        lines=(line,),
+        net=net,
+        tax=tax,
+        gross=net + tax,
+        origin="service_change",
+        engagement_id=found.engagement_id,
+        project_id=project_id,
+        deal_id=found.engagement_id,
+        terms_days=found.terms_days,
     )
 
 

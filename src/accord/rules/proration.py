@@ -9,11 +9,14 @@ to the whole.
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
-from accord.model.money import Money, allocate
+from accord.model.money import Money, allocate, total
+from accord.model.recurring import PricedDays, RecurringSchedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,19 @@ class Prorated:
 
 def period_at(starts_on: date, months: int, on: date) -> ServicePeriod | None:
     """The period of a service of so many months in which a day lies; None before it starts and when it is over."""
+    passed = months_begun(starts_on, on) - 1
+    return period(starts_on, passed) if 0 <= passed < months else None
+
+
+def months_begun(starts_on: date, on: date) -> int:
+    """How many periods of a service have begun on a day, that day's included; below 1 before it starts."""
     passed = (on.year - starts_on.year) * 12 + on.month - starts_on.month
-    if on < _anniversary(starts_on, passed):
-        passed -= 1
-    if not 0 <= passed < months:
-        return None
-    return ServicePeriod(_anniversary(starts_on, passed), _anniversary(starts_on, passed + 1))
+    return passed + 1 if on >= anniversary(starts_on, passed) else passed
+
+
+def period(starts_on: date, passed: int) -> ServicePeriod:
+    """The period that begins when so many months have passed."""
+    return ServicePeriod(anniversary(starts_on, passed), anniversary(starts_on, passed + 1))
 
 
 def prorated(before: Money, after: Money, period: ServicePeriod, on: date) -> Prorated:
@@ -64,7 +74,50 @@ def prorated(before: Money, after: Money, period: ServicePeriod, on: date) -> Pr
     return Prorated(period, left, credit, charge, charge - credit)
 
 
-def _anniversary(starts_on: date, months: int) -> date:
+def priced_days(schedule: RecurringSchedule, of: ServicePeriod) -> tuple[PricedDays, ...]:
+    """A period by its monthly prices, in order of days."""
+    within = {each.from_on for each in schedule.changes if of.starts_on < each.from_on < of.ends_before}
+    bounds = (of.starts_on, *sorted(within), of.ends_before)
+    return tuple(_merged(_days(schedule, first, before) for first, before in pairwise(bounds)))
+
+
+def worth(days: Sequence[PricedDays]) -> Money:
+    """What a period comes to: the price it begins with, and what each change within it comes to by itself."""
+    whole = ServicePeriod(days[0].from_on, days[-1].ends_before)
+    changes = (prorated(before.monthly, after.monthly, whole, after.from_on) for before, after in pairwise(days))
+    return days[0].monthly + total((each.difference for each in changes), days[0].monthly.currency)
+
+
+def value_of(schedule: RecurringSchedule) -> Money:
+    """What all periods of a service come to, those to come included."""
+    values = (worth(priced_days(schedule, each)) for each in periods_of(schedule))
+    return total(values, schedule.monthly.currency)
+
+
+def periods_of(schedule: RecurringSchedule) -> Iterator[ServicePeriod]:
+    """All periods of a service, in order."""
+    return (period(schedule.starts_on, passed) for passed in range(schedule.months_now))
+
+
+def _days(schedule: RecurringSchedule, first: date, before: date) -> PricedDays:
+    holding = schedule.change_on(first)
+    return PricedDays(first, before, schedule.monthly_on(first), None if holding is None else holding.change_order)
+
+
+def _merged(days: Iterator[PricedDays]) -> Iterator[PricedDays]:
+    """Days that follow each other at one price are one."""
+    held = next(days)
+    for each in days:
+        if each.monthly == held.monthly:
+            held = PricedDays(held.from_on, each.ends_before, held.monthly, held.change_order)
+        else:
+            yield held
+            held = each
+    yield held
+
+
+def anniversary(starts_on: date, months: int) -> date:
+    """The day so many months later, the last one of a month that has no such day."""
     year, month = divmod(starts_on.month - 1 + months, 12)
     year, month = starts_on.year + year, month + 1
     return date(year, month, min(starts_on.day, monthrange(year, month)[1]))

@@ -32,6 +32,7 @@ class Sold:
     opportunity: str
     entities: tuple[str, ...]
     milestones: list[str] = field(default_factory=list)
+    service: str | None = None
     incomplete: bool = False
     approved: set[str] = field(default_factory=set)
 
@@ -63,6 +64,8 @@ class Firm:
             plan.append((random.choice(busy), self.pay))
         for _ in range(deals // 2):
             plan.append((random.choice(busy), self.change))
+        for _ in range(deals + 1):
+            plan.append((random.choice(busy), self.change_service))
         for _ in range(max(1, deals // 5)):
             plan.append((random.choice(busy), self.complete))
             plan.append((random.choice(busy), self.withdraw_or_reopen))
@@ -137,8 +140,8 @@ class Firm:
         sold = Sold(account, contract, opportunity, codes, incomplete=incomplete)
         for sequence, (entity, currency, minor) in enumerate(entities, start=1):
             self._phase(sold, sequence, entity, currency, minor)
-        if random.random() < 0.3:
-            self._create(
+        if random.random() < 0.5:
+            sold.service = self._create(
                 "Managed_Service__c",
                 Opportunity__c=opportunity,
                 Name="Managed service",
@@ -258,6 +261,30 @@ class Firm:
             more: dict[str, Any] = {"Change_Order__c": "CO", "Change_Order_Signed__c": self._today().isoformat()}
             self._update(milestone, Amount__c=Decimal(random.randint(100_000, 9_999_999)), **(more if signed else {}))
         self._history.note("world: changed", milestone)
+        return "changed"
+
+    def change_service(self) -> str:
+        """Sales changes what a recurring service costs or how long it runs: mostly under a signed change order, which
+        holds from a day before or after today."""
+        random = self._random
+        sold = [each for each in self.deals if each.service is not None]
+        if not sold:
+            return "no service to change"
+        service = str(random.choice(sold).service)
+        fields: dict[str, Any] = {}
+        if random.random() < 0.8:
+            fields["Monthly_Amount__c"] = Decimal(random.randint(100, 9000))
+        if random.random() < 0.3:
+            fields["Months__c"] = random.randint(1, 8)
+        if random.random() < 0.8:
+            day = self._today() + timedelta(days=random.randint(-20, 40))
+            fields |= {
+                "Change_Order__c": f"CO-{random.randint(1, 3)}",
+                "Change_Order_Signed__c": self._today().isoformat(),
+                "Change_Order_From__c": day.isoformat() if random.random() < 0.8 else None,
+            }
+        self._update(service, **fields)
+        self._history.note("world: changed the service", service)
         return "changed"
 
     def withdraw_or_reopen(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
@@ -227,6 +228,14 @@ def _lines_not_counted_again() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _change_not_settled() -> Iterator[None]:
+    """Of a service that a change order changed, nothing is invoiced or credited for what was billed before."""
+    # By its name: in the package, the module's name is the process's.
+    with patch.object(import_module("accord.processes.service_settlement"), "settlements", lambda *_: ()):
+        yield
+
+
+@contextlib.contextmanager
 def _work_half_placed() -> Iterator[None]:
     """Of work that gets its price, a unit of money is placed nowhere."""
     real = rating._write
@@ -260,6 +269,8 @@ PLANTED: tuple[Planted, ...] = (
     Planted("billed-twice", "an invoice is posted twice past the trigger", "invoiced_once", _billed_twice),
     Planted("work-half-placed", "a unit of priced work is placed nowhere", "ledger_balances", _work_half_placed),
     Planted("recall-ignored", "work that is taken back keeps its price", "nothing_unexplained", _recall_ignored),
+    Planted("change-not-settled", "a billed period of a changed service is not settled", "nothing_unexplained",
+            _change_not_settled),
     Planted("lines-not-counted", "a proposal that was written down is not counted again", "lines_explain_themselves",
             _lines_not_counted_again),
     Planted("no-crosswalk", "a new vendor id is not remembered", "links_are_kept",

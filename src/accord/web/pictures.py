@@ -135,6 +135,7 @@ NAMED = {
     "milestone.approved": "Milestone approved",
     "milestone.unapproved": "Approval withdrawn",
     "subscription_period.closed": "Period closed",
+    "service.changed": "Service changed",
     "invoice.issued": "Invoiced",
     "invoice.posted": "Posted",
     "payment.received": "Paid",

@@ -131,7 +131,7 @@ async def test_a_recurring_schedule_runs_for_its_months(desk: Desk) -> None:
 async def test_a_recurring_schedule_can_change_its_price_and_be_cancelled(desk: Desk) -> None:
     await desk.ready()
     await desk.committed("recurring_schedule", "put", SCHEDULE)
-    dearer = {**SCHEDULE, "monthly": money("600000", "JPY")}
+    dearer = changed(("CO-1", "2026-12-01", "600000", 12))
     await desk.committed("recurring_schedule", "put", dearer, key="v2", vendor_id=desk.known["SUB-1"])
     desk.simulator.admin("shift_clock", {"seconds": 35 * 86400})
     assert [row["subtotal"] for row in desk.rows("invoice")] == [500000, 600000]
@@ -140,6 +140,104 @@ async def test_a_recurring_schedule_can_change_its_price_and_be_cancelled(desk: 
     desk.simulator.admin("shift_clock", {"seconds": 90 * 86400})
     assert len(desk.rows("invoice")) == 2
     assert desk.rows("subscription_schedule")[0]["status"] == "canceled"
+
+
+def changed(*changes: tuple[str, str, str, int]) -> dict[str, Any]:
+    """The schedule after change orders: number, day from which it holds, monthly price, months in all."""
+    return {
+        **SCHEDULE,
+        "changes": [
+            {
+                "change_order": order, "signed_on": "2026-11-23", "from_on": from_on, "monthly": money(monthly, "JPY"),
+                "months": months, "adds": money("0", "JPY"),
+            }
+            for order, from_on, monthly, months in changes
+        ],
+    }  # fmt: skip
+
+
+async def billed_over(desk: Desk, days: int) -> list[int]:
+    desk.simulator.admin("shift_clock", {"seconds": days * 86400})
+    return [row["subtotal"] for row in desk.rows("invoice")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "billed"),
+    [
+        # within a period: from the next one on
+        ([("CO-1", "2026-12-10", "600000", 12)], [500000] + [600000] * 11),
+        # from the day on which a period begins
+        ([("CO-1", "2027-01-23", "600000", 12)], [500000] * 2 + [600000] * 10),
+        # months later, and back again later still
+        ([("CO-1", "2027-02-01", "700000", 12), ("CO-2", "2027-05-23", "500000", 12)],
+         [500000] * 3 + [700000] * 3 + [500000] * 6),
+        # the one that was agreed last counts from its day on
+        ([("CO-1", "2027-02-01", "700000", 12), ("CO-2", "2027-01-10", "400000", 12)], [500000] * 2 + [400000] * 10),
+        # fewer months, more months
+        ([("CO-1", "2026-12-10", "500000", 3)], [500000] * 3),
+        ([("CO-1", "2026-12-10", "500000", 1)], [500000]),
+        ([("CO-1", "2027-11-23", "550000", 14)], [500000] * 12 + [550000] * 2),
+    ],
+)  # fmt: skip
+async def test_a_running_schedule_is_billed_by_its_change_orders(
+    desk: Desk, changes: list[tuple[str, str, str, int]], billed: list[int]
+) -> None:
+    await desk.ready()
+    await desk.committed("recurring_schedule", "put", SCHEDULE)
+    for count in range(1, len(changes) + 1):
+        write = {"key": f"v{count + 1}", "vendor_id": desk.known["SUB-1"]}
+        await desk.committed("recurring_schedule", "put", changed(*changes[:count]), **write)
+    assert await billed_over(desk, 500) == billed
+    assert desk.rows("subscription_schedule")[0]["status"] == "completed"
+
+
+async def test_a_change_that_arrives_late_leaves_what_has_begun_and_holds_from_the_next_period_on(desk: Desk) -> None:
+    """A change order of November that billing hears of in January: its settlement is the platform's."""
+    await desk.ready()
+    await desk.committed("recurring_schedule", "put", SCHEDULE)
+    assert await billed_over(desk, 40) == [500000] * 2
+    late = {"key": "v2", "vendor_id": desk.known["SUB-1"]}
+    await desk.committed("recurring_schedule", "put", changed(("CO-1", "2026-12-10", "600000", 12)), **late)
+    assert await billed_over(desk, 500) == [500000] * 2 + [600000] * 10
+
+
+async def test_a_schedule_that_has_not_begun_is_billed_by_its_change_orders(desk: Desk) -> None:
+    await desk.ready()
+    later = {"starts_on": "2027-02-01"}
+    await desk.committed("recurring_schedule", "put", {**SCHEDULE, **later})
+    change = {**changed(("CO-1", "2027-02-01", "450000", 2)), **later}
+    await desk.committed("recurring_schedule", "put", change, key="v2", vendor_id=desk.known["SUB-1"])
+    assert await billed_over(desk, 400) == [450000] * 2
+
+
+@pytest.mark.parametrize("call", range(3))
+@pytest.mark.parametrize("fault", ["lose_request", "lose_answer"])
+async def test_a_change_whose_answer_is_lost_is_looked_up_and_made_once(desk: Desk, fault: str, call: int) -> None:
+    """The schedule is there either way: only its terms say whether the change has arrived."""
+    await desk.ready()
+    await desk.committed("recurring_schedule", "put", SCHEDULE)
+    change = changed(("CO-1", "2026-12-10", "600000", 12))
+    write = {"key": "v2", "vendor_id": desk.known["SUB-1"]}
+    desk.fault(fault, method="POST", after=call)
+    outcome = await desk.send("recurring_schedule", "put", change, **write)
+    if isinstance(outcome, Unknown):
+        told = await desk.probe("recurring_schedule", "put", change, **write)
+        arrived = fault == "lose_answer" and call == 1  # the price is the first call, the schedule the second
+        assert isinstance(told, Committed if arrived else Absent)
+        if not arrived:
+            await desk.committed("recurring_schedule", "put", change, **write, attempt=2)
+    assert [row["unit_amount"] for row in desk.rows("price") if row["active"]] == [500000, 600000]
+    assert await billed_over(desk, 500) == [500000] + [600000] * 11
+
+
+async def test_a_cancellation_that_has_not_arrived_is_not_taken_for_done(desk: Desk) -> None:
+    await desk.ready()
+    await desk.committed("recurring_schedule", "put", SCHEDULE)
+    cancelled = {**SCHEDULE, "status": "cancelled"}
+    write = {"key": "v2", "vendor_id": desk.known["SUB-1"]}
+    assert isinstance(await desk.probe("recurring_schedule", "put", cancelled, **write), Absent)
+    await desk.committed("recurring_schedule", "put", cancelled, **write)
+    assert isinstance(await desk.probe("recurring_schedule", "put", cancelled, **write), Committed)
 
 
 async def test_an_invoice_is_issued_in_three_calls_with_stripes_own_amounts(desk: Desk) -> None:

@@ -68,6 +68,9 @@ _SERVICE = (
     day("starts_on", "Start_Date__c", required=True),
     number("months", "Months__c", minimum=1, required=True),
     text("legal_entity", "Legal_Entity__c"),
+    text("change_order", "Change_Order__c"),
+    day("change_order_signed_on", "Change_Order_Signed__c"),
+    day("change_order_from", "Change_Order_From__c"),
 )
 DEAL = Mapping(
     "salesforce.deal",

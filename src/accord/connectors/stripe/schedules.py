@@ -6,17 +6,29 @@ A product's id is ours, so making it again cannot make a second one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from hashlib import blake2b
+from itertools import count
 from typing import Any
+
+import orjson
 
 from accord.connect.failures import Refused
 from accord.connect.mapping import Mapping as Table
 from accord.connect.mapping import day, key, link, money, own, text
 from accord.connect.session import Session
-from accord.connectors.stripe.calls import Json, Steps, ours, read
-from accord.connectors.stripe.minor_units import DIFFERENT
+from accord.connectors.stripe.calls import Json, Steps, listed, ours, read
+from accord.connectors.stripe.minor_units import DIFFERENT, units_of
 from accord.engine.outcomes import Committed, Outcome, Rejected, Write
-from accord.model.billing import RecurringSchedule, ScheduledMilestone
+from accord.model.billing import ScheduledMilestone
+from accord.model.plain import from_plain
+from accord.model.recurring import RecurringSchedule
+from accord.rules.proration import anniversary
+
+TERMS = "terms"  # the label that says which terms a schedule has
+# A price by its amount in minor units; and periods in a row at one price, with the moment at which they end.
+Prices = dict[int, str]
+Run = tuple[str, int]
 
 _LABELS = ("engagement_id", "customer_id", "legal_entity")
 SCHEDULED_MILESTONE = Table(
@@ -131,25 +143,37 @@ async def find_milestone(session: Session, write: Write) -> Json | None:
 
 
 async def put_recurring(steps: Steps) -> Outcome:
-    """Make the product with its monthly price and the schedule over it, change a running one, or cancel it.
+    """Make the product with its monthly prices and the schedule over it, change a running one, or cancel it.
 
-    Changes apply without proration: a month is billed at the price it began with.
+    A schedule has one phase for each run of periods at one price. What has begun stays at the price it began with:
+    changes apply from the next period on, without proration.
     """
     write = steps.write
     writing = RECURRING_SCHEDULE.write({**write.body, "id": write.canonical_id}, write.vendor_ids)
     if (problem := writing.rejected()) is not None:
         return problem
-    schedule = await find_recurring(steps.session, write) if write.vendor_id or write.attempt > 1 else None
+    schedule = await _schedule_of(steps.session, write) if write.vendor_id or write.attempt > 1 else None
     if write.body.get("status") == "cancelled":
         return await _cancel(steps, schedule)
-    price = await _monthly_price(steps, writing.fields)
+    if schedule is not None and _is_as_wanted(schedule, write):
+        return _scheduled(schedule)
+    terms = from_plain(RecurringSchedule, write.body)
+    prices = await _monthly_prices(steps, writing.fields, terms)
+    metadata = {**writing.fields["metadata"], TERMS: _terms(write.body)}
     if schedule is None:
-        form = _schedule(write, writing.fields, price)
-        made = await steps.post("schedule", "subscription_schedules", form)
-        return _scheduled(made)
-    phase = _phase(write, writing.fields, price)
-    phase["start_date"] = schedule["phases"][0]["start_date"]
-    form = {"phases": [phase], "proration_behavior": "none", "metadata": writing.fields["metadata"]}
+        form = {
+            "customer": writing.fields["customer"],
+            "start_date": _at(terms, 0),
+            "end_behavior": "cancel",
+            "phases": [_phase(write, writing.fields, *each) for each in _runs(terms, prices, 0)],
+            "metadata": metadata,
+        }
+        return _scheduled(await steps.post("schedule", "subscription_schedules", form))
+    runs = await _runs_from_now_on(steps.session, schedule, terms, prices)
+    phases = [_phase(write, writing.fields, *each) for each in runs]
+    current = schedule["current_phase"] or schedule["phases"][0]
+    phases[0]["start_date"] = current["start_date"]
+    form = {"phases": phases, "proration_behavior": "none", "metadata": metadata}
     return _scheduled(await steps.post("update", f"subscription_schedules/{schedule['id']}", form))
 
 
@@ -162,52 +186,70 @@ async def _cancel(steps: Steps, schedule: Json | None) -> Outcome:
     return Committed(str(schedule["id"]))
 
 
-async def _monthly_price(steps: Steps, fields: Mapping[str, Any]) -> str:
-    """The product's monthly price, made with the product, or made anew when the amount changed."""
+async def _monthly_prices(steps: Steps, fields: Mapping[str, Any], terms: RecurringSchedule) -> Prices:
+    """The product's price for each monthly amount; the product is made with its first one, the others as needed."""
     product_id = steps.write.canonical_id
     data = {**fields["default_price_data"], "recurring": {"interval": "month"}}
-    form = {
-        "id": product_id,
-        "name": fields["name"],
-        "default_price_data": data,
-        "metadata": fields["metadata"],
-    }
+    wanted = [units_of(each) for each in (terms.monthly, *(change.monthly for change in terms.changes))]
+    there: Prices = {}
     try:
         if steps.write.vendor_id is None:
-            return str((await steps.post("product", "products", form))["default_price"])
+            form = {
+                "id": product_id,
+                "name": fields["name"],
+                "default_price_data": data,
+                "metadata": fields["metadata"],
+            }
+            there[wanted[0]] = str((await steps.post("product", "products", form))["default_price"])
     except Refused as refused:
         if not _is(refused.outcome, "resource_already_exists"):
             raise
-    product = await read(steps.session, f"products/{product_id}", {"expand": ["default_price"]})
-    price = product["default_price"]
-    if price is not None and (price["unit_amount"], price["currency"]) == (
-        data["unit_amount"],
-        data["currency"],
-    ):
-        return str(price["id"])
-    made = await steps.post("price", "prices", {"product": product_id, **data})
-    await steps.post("default-price", f"products/{product_id}", {"default_price": made["id"], "name": fields["name"]})
-    return str(made["id"])
+    if set(wanted) - there.keys():
+        asked = {"product": product_id, "active": True, "currency": data["currency"]}
+        async for price in listed(steps.session, "prices", asked):
+            there.setdefault(price["unit_amount"], str(price["id"]))
+    for units in dict.fromkeys(wanted):
+        if units not in there:
+            form = {"product": product_id, **data, "unit_amount": units}
+            there[units] = str((await steps.post(f"price-{units}", "prices", form))["id"])
+    return there
 
 
-def _schedule(write: Write, fields: Mapping[str, Any], price: str) -> dict[str, Any]:
-    starts_on = date.fromisoformat(write.body["starts_on"])
-    return {
-        "customer": fields["customer"],
-        "start_date": int(datetime(starts_on.year, starts_on.month, starts_on.day, tzinfo=UTC).timestamp()),
-        "end_behavior": "cancel",
-        "phases": [_phase(write, fields, price)],
-        "metadata": fields["metadata"],
-    }
+def _at(terms: RecurringSchedule, passed: int) -> int:
+    """The moment at which so many months of the service have passed, in Unix seconds."""
+    day = anniversary(terms.starts_on, passed)
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
-def _phase(write: Write, fields: Mapping[str, Any], price: str) -> dict[str, Any]:
-    """One phase of `months` months; its metadata becomes the subscription's and travels with every
-    invoice."""
+def _runs(terms: RecurringSchedule, prices: Prices, first: int) -> list[Run]:
+    """The periods from the `first` on as runs at one price: each with the moment at which it ends."""
+    runs: list[Run] = []
+    for passed in range(first, terms.months_now):
+        price = prices[units_of(terms.monthly_on(anniversary(terms.starts_on, passed)))]
+        if runs and runs[-1][0] == price:
+            runs.pop()
+        runs.append((price, _at(terms, passed + 1)))
+    return runs
+
+
+async def _runs_from_now_on(session: Session, schedule: Json, terms: RecurringSchedule, prices: Prices) -> list[Run]:
+    """The period that runs at the price it has, then those that have not begun."""
+    if schedule["subscription"] is None:
+        return _runs(terms, prices, 0)
+    subscription = await read(session, f"subscriptions/{schedule['subscription']}")
+    item = subscription["items"]["data"][0]
+    ends, price = item["current_period_end"], str(item["price"]["id"])
+    following = next(passed for passed in count() if _at(terms, passed) >= ends)
+    runs = _runs(terms, prices, following)
+    return runs if runs and runs[0][0] == price else [(price, ends), *runs]
+
+
+def _phase(write: Write, fields: Mapping[str, Any], price: str, ends: int) -> dict[str, Any]:
+    """One phase that ends at a moment; its metadata becomes the subscription's and travels with every invoice."""
     tax_rate = fields.get("default_tax_rate")
     return {
         "items": [{"price": price, "quantity": 1}],
-        "duration": {"interval": "month", "interval_count": write.body["months"]},
+        "end_date": ends,
         "collection_method": "send_invoice",
         "invoice_settings": {"days_until_due": write.body["terms_days"]},
         "default_tax_rates": [tax_rate] if tax_rate else None,
@@ -220,19 +262,40 @@ def _phase(write: Write, fields: Mapping[str, Any], price: str) -> dict[str, Any
     }
 
 
+def _terms(body: Mapping[str, Any]) -> str:
+    """What was written, in short: prices, months and changes. A schedule bears it, so that a probe can tell whether the
+    newest change has arrived."""
+    about = [body.get(name) for name in ("monthly", "starts_on", "months", "terms_days", "changes")]
+    return blake2b(orjson.dumps(about, option=orjson.OPT_SORT_KEYS), digest_size=10).hexdigest()
+
+
+def _is_as_wanted(schedule: Json, write: Write) -> bool:
+    return (schedule["metadata"] or {}).get(TERMS) == _terms(write.body)
+
+
 def _scheduled(schedule: Json) -> Outcome:
     details = {"status": schedule["status"], "subscription": schedule["subscription"]}
     return Committed(str(schedule["id"]), details)
 
 
-async def find_recurring(session: Session, write: Write) -> Json | None:
-    """The schedule, by its id or among those of its customer."""
+async def _schedule_of(session: Session, write: Write) -> Json | None:
+    """The schedule as it is, by its id or among those of its customer."""
     if write.vendor_id is not None:
         return await read(session, f"subscription_schedules/{write.vendor_id}")
     customer = write.vendor_ids.get(write.body["customer_id"])
     return (
         await ours(session, "subscription_schedules", {"customer": customer}, write.canonical_id) if customer else None
     )
+
+
+async def find_recurring(session: Session, write: Write) -> Json | None:
+    """The schedule, once it is as the write wants it; an older state is as good as none."""
+    schedule = await _schedule_of(session, write)
+    if schedule is None:
+        return None
+    if write.body.get("status") == "cancelled":
+        return None if schedule["status"] in ("not_started", "active") else schedule
+    return schedule if _is_as_wanted(schedule, write) else None
 
 
 def probed_recurring(schedule: Json) -> Outcome:

@@ -293,6 +293,9 @@ def _statement_of_work() -> list[SObject]:
         Field("Start_Date__c", "date"),
         Field("Months__c", "double", precision=3, scale=0),
         _ENTITY,
+        Field("Change_Order__c", "string", length=80),
+        Field("Change_Order_Signed__c", "date"),
+        Field("Change_Order_From__c", "date"),
     )  # fmt: skip
     return [phase, milestone, service]
 
