@@ -39,6 +39,7 @@ def test_what_nobody_knows_holds_the_gate_and_is_asked_before_it_is_sent_again(p
         await asyncio.sleep(3600)
         assert scene.server.ask(ISSUES) == [(EffectState.UNKNOWN,)], "nothing is sent again before the probe has spoken"
         scene.network.down.clear()
+        await asyncio.sleep(900)  # the longest wait before it is asked about again
         await scene.rest()
         (invoice,) = scene.held("stripe", "invoice")
         assert invoice["status"] == "open"

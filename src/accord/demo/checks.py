@@ -9,7 +9,7 @@ from typing import Any
 
 from accord.app import House
 from accord.db.pool import transaction
-from accord.demo.deal import MILESTONES, MONTHLY
+from accord.demo.deal import DEARER, DEARER_AFTER_DAYS, MILESTONES, MONTHLY
 from accord.demo.story import PAYMENTS as PAID
 from accord.demo.story import Told
 from accord.demo.world import World
@@ -18,6 +18,7 @@ from accord.ledger.explaining import disagreements
 from accord.ledger.postings import Standing, standing
 from accord.reconcile.running import breaks, reconcile
 from accord.reconcile.unexplained import Unexplained, by_currency, standing_by_currency, unexplained
+from accord.rules.proration import period
 
 VENDORS = ("salesforce", "netsuite", "stripe")
 ABOUT_THEMSELVES = ("changes", "outbound_messages", "api_usage", "event", "webhook_endpoint")
@@ -104,9 +105,20 @@ async def summarise(house: House, world: World, told: Told, before: Counts) -> d
         "nothing is unexplained in any currency": not open_items,
         "every line explains itself and comes to what it says": not wrong_lines,
         "the systems agree": all(each.sees and (each.matched or not each.ours) for each in matches) and not differing,
+        "a changed service is settled by its days": _settled(told, invoices),
         **_vendor_checks(state, invoices, payments),
     }
     return summary
+
+
+def _settled(told: Told, invoices: Sequence[Mapping[str, Any]]) -> bool:
+    """The first period from the day of the change on, the second one whole, each at what the price rose by."""
+    assert told.deal is not None
+    first = period(told.deal.sold_on, 0)
+    more = Decimal(DEARER) - Decimal(MONTHLY)
+    by_days = more * (first.days - DEARER_AFTER_DAYS) / first.days
+    settled = sorted(Decimal(each["net"]) for each in invoices if each["origin"] == "service_change")
+    return len(settled) == 2 and abs(settled[0] - by_days) < Decimal("0.01") and settled[1] == more
 
 
 def _unexplained(standing_now: Mapping[str, Decimal], found: Sequence[Unexplained]) -> dict[str, Decimal]:

@@ -19,7 +19,9 @@ class SoldDeal:
     contract: str
     opportunity: str
     number: str
+    sold_on: date
     milestones: dict[str, str] = field(default_factory=dict)
+    service: str = ""
 
 
 NAME = "Northwind global transformation"
@@ -33,6 +35,8 @@ MILESTONES = (
     ("JP handover accepted", "JP", "JPY", "4800001", 150),
 )
 MONTHLY = "7500.00"
+# What the service costs from a day of its first period on, by a change order.
+DEARER, DEARER_AFTER_DAYS = "9000.00", 10
 MONTHS = 12
 
 
@@ -81,7 +85,7 @@ async def sell(world: World, today: date, run: int) -> SoldDeal:
         Contract_Type__c="mixed",
         Legal_Entity__c="US",
     )
-    deal = SoldDeal(account, contract, opportunity, number_of(run))
+    deal = SoldDeal(account, contract, opportunity, number_of(run), today)
     phases = {}
     for sequence, (name, entity, country) in enumerate(PHASES, start=1):
         phases[entity] = await world.create(
@@ -105,7 +109,7 @@ async def sell(world: World, today: date, run: int) -> SoldDeal:
             Planned_Date__c=(today + timedelta(days=days)).isoformat(),
             Legal_Entity__c=entity,
         )
-    await world.create(
+    deal.service = await world.create(
         "Managed_Service__c",
         Opportunity__c=opportunity,
         Name="Managed platform service",

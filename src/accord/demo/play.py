@@ -30,7 +30,7 @@ from accord.governance import keys
 from accord.settings import Settings
 
 START_SECONDS = 60
-STEPS = 14
+STEPS = 15
 
 
 def run(*, once: bool, json_file: Path | None) -> None:

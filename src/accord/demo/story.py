@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.demo import timesheets
-from accord.demo.deal import MONTHLY, NAME, SoldDeal, correct, sell
+from accord.demo.deal import DEARER, DEARER_AFTER_DAYS, MONTHLY, NAME, SoldDeal, correct, sell
 from accord.demo.progress import Stage
 from accord.demo.world import World
 from accord.ledger import approving
@@ -24,6 +24,10 @@ WHERE state = 'open' AND correlation = %(deal)s
 RUNS = "SELECT count(*) FROM record WHERE kind = 'deal' AND body ->> 'number' LIKE 'NW-2026-%%'"
 FACTS = "SELECT count(*) FROM event WHERE type = %(type)s AND correlation = %(deal)s"
 INVOICES = "SELECT count(*) FROM record WHERE kind = 'invoice_posting' AND correlation = %(deal)s"
+SETTLED = """
+SELECT count(*) FROM record i JOIN record p ON p.kind = 'invoice_posting' AND p.id = i.id
+WHERE i.kind = 'invoice' AND i.correlation = %(deal)s AND i.body ->> 'origin' = 'service_change'
+"""
 # Stories of the deal that are not at their end, writes that have no outcome, and payments that are not applied.
 OPEN_WORK = """
 SELECT (SELECT count(*) FROM open_process o JOIN process p ON p.id = o.process_id WHERE p.correlation = %(deal)s),
@@ -109,6 +113,9 @@ class Story:
         await step("The customer pays: one in full, one in part, one attempt fails", self._payments())
         await step("A payment is disputed: sales is told, the receivable is held; then it is won", self._dispute())
         await step("The contract changes: re-dated, raised by change order, raised without one", self._change())
+        await step(
+            "The managed service gets dearer within a period: billed periods are settled by days", self._dearer()
+        )
         await step(
             "The opportunity is re-opened after activation: a question, answered, and it goes on", self._reopen()
         )
@@ -205,6 +212,19 @@ class Story:
         )
         await self._until("the US milestone is raised", MILESTONE, lambda row: row[0] == "90000.00", id=us)
         await self._until("its case is closed", CASES, lambda row: row[0] == 0)
+
+    async def _dearer(self) -> None:
+        """From a day of the first period on: both periods that billing has invoiced by now are worth more."""
+        signed = {"Change_Order__c": "CO-3", "Change_Order_Signed__c": self._today.isoformat()}
+        holds = (self._today + timedelta(days=DEARER_AFTER_DAYS)).isoformat()
+        await self._world.change(
+            "Managed_Service__c",
+            self._deal.service,
+            Monthly_Amount__c=Decimal(DEARER),
+            Change_Order_From__c=holds,
+            **signed,
+        )
+        await self._until("both periods are settled", SETTLED, lambda row: row[0] == 2)
 
     async def _reopen(self) -> None:
         await self._world.change("Opportunity", self._deal.opportunity, StageName="Negotiation/Review")

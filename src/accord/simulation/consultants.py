@@ -13,11 +13,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-import psycopg
-
 from accord.app import House
-from accord.db.pool import transaction
-from accord.errors import AccordError
 from accord.ledger import approving
 from accord.ledger.proposing import propose
 from accord.ledger.terms import declare
@@ -28,6 +24,7 @@ from accord.model.terms import BillingTerms, Cap, CapLevel, ExpenseRule, RateRow
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
 from accord.simulation.firm import ENTITIES, Sold
 from accord.simulation.history import History
+from accord.simulation.office import attempt
 
 SOURCE = "simulated-time"
 TELLERS, BILLERS = ("anna", "bo", "chen"), ("fatima", "george")
@@ -57,15 +54,7 @@ class Consultants:
         return [(day, act) for day, _, act in sorted(plan, key=lambda each: each[:2])]
 
     async def _do(self, what: str, act: Callable[[Any], Awaitable[None]]) -> str:
-        """One transaction of somebody at work; what is refused is not done."""
-        try:
-            async with transaction(self.house.pool) as db:
-                await act(db)
-        except (AccordError, psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected) as refused:
-            self.history.note("refused", what, type(refused).__name__)
-            return "refused"
-        self.history.note("work:", what)
-        return what
+        return await attempt(self.house, self.history, what, act)
 
     async def tell(self) -> str:
         """A consultant tells a few days of one engagement; now and then before anybody agreed what they cost."""

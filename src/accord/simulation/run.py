@@ -30,6 +30,7 @@ from accord.invariants.asked import about, question
 from accord.processes import PROCESSES
 from accord.simulation.books import check_books
 from accord.simulation.consultants import Consultants
+from accord.simulation.controllers import Controllers
 from accord.simulation.database import Database
 from accord.simulation.firm import Firm
 from accord.simulation.history import History
@@ -215,13 +216,9 @@ class Run:
             home=self.server.database.home,
         )
         self.firm = Firm(self.vendors, self._stream("firm"), lambda: self.clock.now().date(), self.history)
-        self.consultants = Consultants(
-            self.platform.house(self.clock.now),
-            self._stream("consultants"),
-            self.firm.deals,
-            self.clock.now,
-            self.history,
-        )
+        house, deals, now = self.platform.house(self.clock.now), self.firm.deals, self.clock.now
+        self.consultants = Consultants(house, self._stream("consultants"), deals, now, self.history)
+        self.controllers = Controllers(house, self._stream("controllers"), deals, now, self.history)
         self._people = Part("people", self.platform)
         self._people.incarnation = Incarnation("people")
         self.platform.all_lives.append(self._people.incarnation)
@@ -268,8 +265,9 @@ class Run:
 
     async def _months(self) -> None:
         agenda: list[tuple[int, Callable[[], Any]]] = self.firm.agenda(self.plan.deals, self.plan.days)
-        # Stable: on one day sales goes before the consultants.
-        agenda = sorted([*agenda, *self.consultants.agenda(self.plan.deals, self.plan.days)], key=lambda each: each[0])
+        inside = [each.agenda(self.plan.deals, self.plan.days) for each in (self.consultants, self.controllers)]
+        # Stable: on one day sales goes before the consultants, and they before the controllers.
+        agenda = sorted([*agenda, *itertools.chain(*inside)], key=lambda each: each[0])
         if self.plan.actions is not None:
             agenda = agenda[: self.plan.actions]
         for day, group in itertools.groupby(agenda, key=lambda each: each[0]):
