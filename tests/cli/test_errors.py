@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,17 @@ def test_a_vault_that_lost_its_key_is_found_by_the_doctor(
     assert not vault["holds"]
     assert vault["finding"] == "the credentials of stripe were sealed with a key that is not here"
     assert (tmp_path / "another.key").exists()
+
+
+@pytest.mark.parametrize("command", [["demo", "--once"], ["up"]])
+def test_a_port_that_another_program_has_is_said_at_once(
+    accord: Accord, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pages would be taken for ours, and a demonstration waits for pushes that never come."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("ACCORD_PORT", str(port))
+        said = accord(*command)
+    assert said.code == 6
+    assert f"127.0.0.1:{port} cannot be listened on" in said.sentence
+    assert "ACCORD_PORT" in said.sentence

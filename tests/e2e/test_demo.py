@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +51,41 @@ def test_the_story_plays_twice_in_one_house_and_can_be_looked_at(house: Accord, 
     no_secret_is_in_a_log(house)
 
 
+def test_a_demonstration_that_is_asked_to_end_takes_its_processes_along(house: Accord) -> None:
+    """Left behind, they would hold the port and the pushes of the next one."""
+    port, log = int(house.more["ACCORD_PORT"]), house.home / "demo.err"
+    house.home.mkdir()
+    with log.open("wb") as errors:
+        demo = subprocess.Popen([sys.executable, "-m", "accord.cli", "demo"], env=house.environment, stderr=errors)
+        try:
+            deadline = time.monotonic() + 60
+            while not answers(port):
+                assert time.monotonic() < deadline, log.read_text()
+            demo.send_signal(signal.SIGTERM)
+            assert demo.wait(30) == 130
+        finally:
+            demo.kill()
+    assert "Traceback" not in log.read_text()
+    assert not answers(port)
+    assert running_in(house.home) == []
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as trying:
+        trying.settimeout(0.2)
+        return trying.connect_ex(("127.0.0.1", port)) == 0
+
+
+def running_in(home: Path) -> list[str]:
+    """The processes of Accord in a home, but for its database, which outlives them."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"ACCORD_HOME={home}".encode() in (each / "environ").read_bytes().split(b"\0"):
+                found.append((each / "cmdline").read_text().replace("\0", " "))
+    return [each for each in found if "accord.cli" in each]
+
+
 def play(house: Accord, tmp_path: Path) -> dict[str, Any]:
     file = tmp_path / "summary.json"
     house("demo", "--once", "--json", str(file))
@@ -56,7 +97,7 @@ def play(house: Accord, tmp_path: Path) -> dict[str, Any]:
 def the_summary_is_complete(summary: Mapping[str, Any]) -> None:
     wanted = {"engagement", "systems", "invoices", "payments", "ledger", "cases", "checks", "seconds"}
     assert wanted <= set(summary)
-    assert len(summary["checks"]) == 19
+    assert len(summary["checks"]) == 20
     assert [name for name, holds in summary["checks"].items() if holds is not True] == []
     assert set(summary["systems"]) == {"salesforce", "netsuite", "stripe"}
     assert summary["systems"]["netsuite"]["job"] == 3
@@ -70,7 +111,7 @@ def the_summary_is_complete(summary: Mapping[str, Any]) -> None:
     assert {each["amount"]["amount"] for each in summary["payments"]} >= {"120000.00", "50000.00"}
     assert summary["unexplained"] == {"EUR": "0", "JPY": "0", "USD": "0"}
     assert int(summary["work"]["entries"]) > 300
-    assert {each["origin"] for each in summary["invoices"]} == {"milestone", "subscription", "work"}
+    assert {each["origin"] for each in summary["invoices"]} == {"milestone", "subscription", "service_change", "work"}
     assert {each["entity"] for each in summary["ledger"]} == {"US", "DE", "JP"}
     assert all(float(each["unexplained"]) == 0 for each in summary["ledger"])
     assert {each["state"] for each in summary["cases"]} == {"resolved"}

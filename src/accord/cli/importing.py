@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from accord.app import House, open_house, open_switchboard
+from accord.demo.children import run_to_its_end
 from accord.errors import Unavailable
 from accord.settings import Settings
 
@@ -52,7 +53,7 @@ STALL_SECONDS = 120
 
 def run_crm_pipeline(directory: Path, *, as_json: bool, workers: int) -> None:
     """Import a pipeline; the last line printed is the result."""
-    asyncio.run(_crm_pipeline(Settings(), directory, as_json=as_json, workers=workers))
+    run_to_its_end(_crm_pipeline(Settings(), directory, as_json=as_json, workers=workers))
 
 
 async def _crm_pipeline(settings: Settings, directory: Path, *, as_json: bool, workers: int) -> None:

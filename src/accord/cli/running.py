@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from accord.app import PATIENCE_SECONDS, WorkerProcess, open_house
 from accord.cli.logs import configure
-from accord.demo.children import Child, end, start
+from accord.demo.children import Child, end, require_free_port, start
 from accord.errors import NotFound, Unavailable
 from accord.settings import Settings
 
@@ -52,6 +52,7 @@ def run_up(workers: int) -> None:
     """Server and workers as processes of their own; when one ends, all end."""
     settings = Settings()
     configure(settings)
+    require_free_port(settings)
     running = [start(settings, command) for command in (["serve"], *[["worker"]] * workers)]
     try:
         _wait_for_first(running)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from accord.app import House, open_house, open_switchboard
 from accord.db.pool import transaction
 from accord.demo import timesheets
 from accord.demo.checks import held, summarise
-from accord.demo.children import Child, end, start
+from accord.demo.children import Child, end, require_free_port, run_to_its_end, start
 from accord.demo.progress import Stage
 from accord.demo.pushes import subscribe
 from accord.demo.setup import connect_sandbox
@@ -37,7 +38,7 @@ def run(*, once: bool, json_file: Path | None) -> None:
     """Play the story. Raises CheckFailed when a check does not hold, UsageError when `json_file` cannot be written."""
     if json_file is not None and not json_file.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {json_file.absolute().parent} to write the summary to; make it first")
-    asyncio.run(_run(Settings(), once=once, json_file=json_file))
+    run_to_its_end(_run(Settings(), once=once, json_file=json_file))
 
 
 async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> None:
@@ -45,6 +46,7 @@ async def _run(settings: Settings, *, once: bool, json_file: Path | None) -> Non
     started = time.monotonic()
     # Vendors of its own, so that earlier demonstrations in this database stay as they are.
     seed = secrets.randbelow(2**31)
+    require_free_port(settings)
     async with open_house(settings) as house, processes(house, seed=seed) as sandbox:
         drop = await timesheets.prepare(house)
         base_url = await start_platform(house, sandbox)
@@ -103,10 +105,15 @@ _children: list[Child] = []
 
 @asynccontextmanager
 async def processes(house: House, *, seed: int = 1) -> AsyncIterator[dict[str, dict[str, Any]]]:
-    """The simulated vendors as a process of their own; every process started is ended with the block."""
+    """The simulated vendors as a process of their own; every process started is ended with the block, also when this
+    one is asked to end by SIGTERM."""
+    loop, block = asyncio.get_running_loop(), asyncio.current_task()
+    assert block is not None
+    loop.add_signal_handler(signal.SIGTERM, block.cancel)
     try:
         yield await asyncio.to_thread(start_sandbox, house.settings, seed)
     finally:
+        loop.remove_signal_handler(signal.SIGTERM)
         await asyncio.to_thread(end, list(_children))
         _children.clear()
 

@@ -30,7 +30,8 @@ def _stripe(state: Mapping[str, Iterable[Row]]) -> Iterator[Holding]:
     ):  # fmt: skip
         for row in state[kind]:
             key = (row.get("metadata") or {}).get("accord_id")
-            if key is not None and not row.get("deleted"):
+            # Billing makes the invoices of subscriptions itself; we write to them all the same, when one is given up.
+            if (key is not None or kind == "invoice") and not row.get("deleted"):
                 yield Holding("stripe", name, row["id"], key)
     for row in state["product"]:
         # A recurring schedule is sold by a product of its own, which bears the schedule's id.

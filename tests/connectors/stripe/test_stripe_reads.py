@@ -12,7 +12,7 @@ import stripe
 from accord.connect.connector import Arrival, Observed, Pointer, Watermark
 from accord.connect.intake import Accepted, receive
 from accord.connectors.stripe import CONNECTOR, register_webhook
-from accord.connectors.stripe.events import WANTED, WEBHOOK, translate
+from accord.connectors.stripe.events import LISTS, WANTED, WEBHOOK, translate
 from accord.connectors.stripe.minor_units import money_of, units_of
 from accord.model.billing import Dispute, Invoice, Payment, PaymentFailure
 from accord.model.identity import canonical_id
@@ -193,6 +193,28 @@ async def test_a_watermark_older_than_stripe_keeps_events_still_reads_what_there
     old = Watermark("00000000001", "evt_gone")
     found, _ = await _polled(desk, "invoice", old)
     assert {each.canonical_id for each in found} == {"INV-1"}
+
+
+async def test_what_happened_in_an_absence_longer_than_stripe_keeps_events_is_read_from_the_lists(desk: Desk) -> None:
+    """Events go back 30 days: whoever was away for longer would never hear of what happened before."""
+    done = await desk.invoice()
+    marks = {kind: (await _polled(desk, kind))[1] or Watermark(_now(desk)) for kind in LISTS}
+    desk.simulator.admin("pay_invoice", {"invoice": done.vendor_id, "method": "card"})
+    desk.simulator.admin("dispute_invoice", {"invoice": done.vendor_id, "reason": "product_not_received"})
+    desk.simulator.admin("shift_clock", {"seconds": 40 * 86400})
+    desk.session.now = desk.simulator.account.clock.now
+    for kind in ("invoice", "payment", "dispute"):
+        found, mark = await _polled(desk, kind, marks[kind])
+        assert [each.kind for each in found] == [kind]
+        before = desk.calls()
+        assert await _polled(desk, kind, mark) == ([], mark)
+        assert desk.calls() - before == 1, "the lists are read once"
+    (invoice,), _ = await _polled(desk, "invoice", marks["invoice"])
+    assert invoice.body["status"] == "paid"
+
+
+def _now(desk: Desk) -> str:
+    return f"{desk.simulator.account.now():011d}"
 
 
 async def test_an_invoice_with_many_lines_is_read_again_whole(desk: Desk) -> None:

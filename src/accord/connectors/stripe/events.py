@@ -31,6 +31,15 @@ API_VERSION = "2026-10-28.endive"  # pinned by the SDK the shapes were taken fro
 TOLERANCE_SECONDS = 300  # the SDK's own default
 OVERLAP_SECONDS = 60  # events are not listed in the order they happen; the last minute is read again
 PAGE_SIZE = 100
+# "List events, going back up to 30 days" (docs.stripe.com api/events/list), less a day for clocks that differ.
+KEPT_SECONDS = 29 * 86_400
+# Where the objects of a kind are listed; a failed attempt to pay is no object, and the open invoice tells of it.
+LISTS: Mapping[str, str] = {
+    "invoice": "invoices",
+    "payment": "invoice_payments",
+    "payment_reversal": "refunds",
+    "dispute": "disputes",
+}
 EVENTS: Mapping[str, tuple[str, ...]] = {
     "invoice": (
         "invoice.finalized", "invoice.updated", "invoice.paid", "invoice.voided", "invoice.marked_uncollectible",
@@ -76,9 +85,16 @@ def _invoice(event: Json) -> Observed | Pointer:
 
 
 def changed(kind: str, get: GetMany) -> Changed:
-    """The poll of one kind: its events since the watermark, oldest first."""
+    """The poll of one kind: its events since the watermark, oldest first. Where nobody has polled for longer than
+    Stripe keeps events, the objects themselves are listed first."""
 
     async def poll(session: Session, watermark: Watermark | None) -> AsyncIterator[Page]:
+        kept_since = int(session.now().timestamp()) - KEPT_SECONDS
+        if watermark is not None and int(watermark.at) < kept_since and kind in LISTS:
+            async for ids in _listed_ids(session, LISTS[kind]):
+                yield Page(tuple(await get(session, ids)), watermark)
+            watermark = Watermark(_mark(kept_since))
+            yield Page((), watermark)
         events = await _since(session, EVENTS[kind], watermark)
         for start in range(0, len(events), PAGE_SIZE):
             part = events[start : start + PAGE_SIZE]
@@ -87,6 +103,19 @@ def changed(kind: str, get: GetMany) -> Changed:
             yield Page(await _read(session, part, get), Watermark(at, str(last["id"])))
 
     return poll
+
+
+async def _listed_ids(session: Session, path: str) -> AsyncIterator[list[str]]:
+    """The ids of everything of a list, a page at a time; of invoices, those that are ours and issued."""
+    ids: list[str] = []
+    async for row in listed(session, path, {}):
+        if path != "invoices" or (is_ours(row) and row["status"] != "draft"):
+            ids.append(str(row["id"]))
+        if len(ids) == PAGE_SIZE:
+            yield ids
+            ids = []
+    if ids:
+        yield ids
 
 
 async def _since(session: Session, types: Sequence[str], watermark: Watermark | None) -> list[Json]:
