@@ -34,6 +34,26 @@ LINES = """
 SELECT l.line, l.text, l.net, l.quantity, l.kind, l.rate, l.worked_from, l.worked_to FROM proposal_line l
 WHERE l.proposal_id = %(id)s ORDER BY l.line
 """
+# An invoice counts its lines without gaps, so what lies on a line bears the number that the customer will read. What
+# another line still has is taken by way of a number below zero.
+NUMBERED = """
+WITH numbered AS (
+    SELECT l.line, row_number() OVER (ORDER BY l.line) AS number FROM proposal_line l WHERE l.proposal_id = %(id)s
+)
+"""
+RENUMBER = (
+    NUMBERED
+    + """
+UPDATE item_part p SET line = n.number FROM numbered n
+WHERE p.document = %(id)s AND p.disposition = 'draft' AND p.line = n.line AND n.number <> n.line
+""",
+    NUMBERED
+    + """
+UPDATE proposal_line l SET line = -n.number FROM numbered n
+WHERE l.proposal_id = %(id)s AND l.line = n.line AND n.number <> n.line
+""",
+    "UPDATE proposal_line SET line = -line WHERE proposal_id = %(id)s AND line < 0",
+)
 CHANGE = """
 UPDATE proposal SET status = %(status)s, reason = %(reason)s, version = version + 1 WHERE id = %(id)s
 """
@@ -141,7 +161,7 @@ async def approve(db: Connection, id: str, *, by: str, at: datetime, version: in
     if by in (found.proposed_by, *found.changers):
         raise Conflict(f"{by} has changed this proposal; somebody else must approve it")
     terms = (await declared.latest(db, [(found.engagement, found.entity)]))[found.engagement, found.entity]
-    rows = await (await db.execute(LINES, {"id": id})).fetchall()
+    rows = await _lines(db, id)
     currency = found.currency
     proposal = InvoiceProposal(
         id=id,
@@ -168,6 +188,16 @@ async def approve(db: Connection, id: str, *, by: str, at: datetime, version: in
     await db.execute(APPROVE, {"id": id, "by": by, "at": at})
     await audit.write(db, by, "proposal approved", id, {"before": found.status, "after": "approved"})
     return proposal
+
+
+async def _lines(db: Connection, id: str) -> list[Any]:
+    """The lines of a proposal, numbered from 1 without gaps: some may have been emptied by what was taken back."""
+    rows = await (await db.execute(LINES, {"id": id})).fetchall()
+    if [row[0] for row in rows] == list(range(1, len(rows) + 1)):
+        return rows
+    for statement in RENUMBER:
+        await db.execute(statement, {"id": id})
+    return await (await db.execute(LINES, {"id": id})).fetchall()
 
 
 async def note_issued(db: Connection) -> int:
