@@ -124,3 +124,18 @@ async def test_raising_undoes_what_lowering_did(waiting: Pool) -> None:
     await fit_waiting(waiting, NOW)
     assert await lies(waiting) == {"wip": "1000.00", "over_cap": "2200.00"}
     assert await rows(waiting, USED) == [(Decimal("1000.00"),)]
+
+
+async def test_taking_back_a_correction_takes_above_the_cap_what_had_its_room(pool: Pool) -> None:
+    """Four hours fewer made room for another day; once they are taken back, that day is over the cap."""
+    await agree(pool, capped("1600"))
+    await work(pool, entry(2), entry(3), entry(4, hours="-4"), entry(5))
+    assert await lies(pool) == {"wip": "1600.00"}
+    await work(pool, replace(entry(4, hours="-4"), revision=2, status=WorkStatus.RECALLED))
+    assert (await rows(pool, USED)) == [(Decimal("2400.00"),)]
+    assert await fit_waiting(pool, NOW) == 1
+    assert await lies(pool) == {"wip": "1600.00", "over_cap": "800.00"}
+    assert await rows(pool, USED) == [(Decimal("1600.00"),)]
+    over = "SELECT item_id FROM item_part WHERE disposition = 'over_cap'"
+    assert await rows(pool, over) == [("BIL-5-1",)]
+    assert await fit_waiting(pool, NOW) == 0

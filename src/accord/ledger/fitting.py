@@ -32,7 +32,7 @@ from accord.rules.rating.release import OverCap, in_order
 AT_ONCE = 10_000
 
 WAITING = """
-SELECT c.engagement, c.legal_entity FROM cap_to_fit c
+SELECT c.engagement, c.legal_entity, c.exceeded FROM cap_to_fit c
 WHERE (c.engagement, c.legal_entity) > (%(engagement)s, %(entity)s) ORDER BY 1, 2 LIMIT 500
 """
 # The customer's counters are the rating run's as well: whoever has them first goes on.
@@ -119,7 +119,8 @@ class _Moves:
 
 
 async def fit_waiting(pool: Pool, now: datetime) -> int:
-    """Set free what has room by terms that were declared since; how many parts. One transaction an engagement.
+    """Set free what has room by terms that were declared since, and take above what exceeds a cap since a correction
+    was taken back; how many parts. One transaction an engagement.
 
     Terms that want a person to choose (`released_in` is `chosen`) are left to `release`.
     """
@@ -130,13 +131,15 @@ async def fit_waiting(pool: Pool, now: datetime) -> int:
             waiting = await (await db.execute(WAITING, about)).fetchall()
         if not waiting:
             return count
-        for engagement, entity in waiting:
+        for engagement, entity, exceeded in waiting:
             async with transaction(pool) as db:
                 terms = (await declared.latest(db, [(engagement, entity)])).get((engagement, entity))
+                if terms is not None and exceeded:
+                    count += (await push(db, (engagement, entity), by="accord", now=now)).parts
                 if terms is not None and terms.released_in != "chosen":
                     count += (await release(db, (engagement, entity), by="accord", now=now)).parts
                 await db.execute(DONE, {"engagement": engagement, "entity": entity})
-        place = waiting[-1]
+        place = waiting[-1][:2]
 
 
 async def release(

@@ -87,6 +87,13 @@ WHERE p.item_id = x.item_id AND p.part = x.part AND x.open
 # Counters on which a price stands: a meter, the progress of a fixed fee, a line that is rounded once.
 METERS = ("usage ", "progress ", "line ")
 COUNTERS = "SELECT name, used FROM billing_counter WHERE name = ANY(%(names)s) ORDER BY name FOR UPDATE"
+# A correction below zero had made room under its caps, which others may have taken meanwhile.
+MAY_EXCEED = """
+INSERT INTO cap_to_fit (engagement, legal_entity, exceeded)
+SELECT DISTINCT x.engagement, x.legal_entity, true
+FROM unnest(%(engagements)s::text[], %(entities)s::text[]) AS x (engagement, legal_entity) ORDER BY 1, 2
+ON CONFLICT (engagement, legal_entity) DO UPDATE SET exceeded = true
+"""
 
 
 @dataclass(slots=True)
@@ -151,6 +158,12 @@ async def reverse(
     told = [{"item_id": item, "part": part, "open": opened} for item, part, opened, _, _ in parts]
     await db.execute(OPPOSITE, {**about, "parts": as_json(told)})
     await db.execute(CLOSE, {"parts": as_json(told), "now": now})
+    below = [
+        each.terms[:2] for each in overtaken if each.amount < 0 and any(n.startswith("cap ") for n, *_ in each.met)
+    ]
+    if below:
+        places = {"engagements": [place[0] for place in below], "entities": [place[1] for place in below]}
+        await db.execute(MAY_EXCEED, places)
     await recount(db, sorted({document for *_, opened, place, document in parts if opened and place == "draft"}))
     return result
 
