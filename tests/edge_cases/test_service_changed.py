@@ -153,6 +153,26 @@ def test_a_change_that_holds_later_is_settled_when_its_period_is_billed(place: D
     play(place, script)
 
 
+def test_a_change_order_that_was_entered_wrong_is_credited_where_it_was_invoiced(place: Database) -> None:
+    async def script(scene: Scene) -> None:
+        await scene.sell("500.00", monthly="1000.00")
+        await scene.on_day(10)
+        change(scene, "9000.00")
+        await scene.rest()
+        (wrong,) = scene.records("service_settlement")
+        change(scene, "900.00")
+        await scene.rest()
+        assert scene.cases() == []
+        notes = {each["invoice_id"]: each["status"] for each in scene.records("credit_note")}
+        subscription = next(each["id"] for each in scene.invoices() if each["origin"] == "subscription")
+        assert notes == {wrong["document_id"]: "issued", subscription: "issued"}
+        settled = scene.record("invoice", wrong["document_id"])
+        assert settled["credited"] == settled["gross"]
+        await hold(scene)
+
+    play(place, script)
+
+
 def test_a_change_without_a_signature_waits_in_a_case_that_the_signature_settles(place: Database) -> None:
     async def script(scene: Scene) -> None:
         await scene.sell("500.00", monthly="1000.00")

@@ -168,6 +168,23 @@ def test_a_difference_that_was_settled_is_settled_further_by_the_next_order() ->
     )
 
 
+def test_what_an_order_says_less_than_before_is_credited_where_it_was_invoiced() -> None:
+    """Entered wrong, corrected, and corrected further: the settlement's invoice first, then the period's own."""
+    first = after(signed("1500.00", date(2026, 3, 15)))
+    (more,) = settlements(first, [invoice(3)], [])
+    corrected = after(signed("1500.00", date(2026, 3, 15)), signed("1200.00", date(2026, 3, 15)))
+    (less,) = settlements(corrected, [invoice(3)], [more])
+    assert (less.invoice_id, less.difference) == (more.document_id, eur("109.67") - more.difference)
+    cheaper = after(signed("1500.00", date(2026, 3, 15)), signed("800.00", date(2026, 3, 15)))
+    rest = settlements(cheaper, [invoice(3)], [more, less])
+    assert [(each.invoice_id, str(each.difference.amount)) for each in rest] == [
+        (more.document_id, "-109.67"),
+        ("INV-3", "-109.68"),
+    ]
+    assert len({each.id for each in (more, less, *rest)}) == 4
+    assert settlements(cheaper, [invoice(3)], [more, less, *rest]) == ()
+
+
 def test_what_is_no_bill_of_the_service_is_left_alone() -> None:
     schedule = after(signed("1200.00", date(2026, 3, 15)))
     others = [
@@ -227,6 +244,10 @@ def test_whatever_is_agreed_in_whatever_order_bills_and_settlements_come_to_the_
     settled = sum((each.difference for each in done), start=zero)
     assert eur("12000.00") + settled == value_of(schedule)
     assert value_of(SOLD) + sum((each.adds for each in schedule.changes), start=zero) == value_of(schedule)
+    for bill in [*((each.id, each.net) for each in bills), *((each.document_id, each.difference) for each in done)]:
+        credited = sum((-each.difference for each in done if each.invoice_id == bill[0] and not each.difference > zero),
+                       start=zero)  # fmt: skip
+        assert credited <= max(bill[1], zero), "no invoice is credited beyond its amount"
     for each in periods_of(schedule):
         spans = priced_days(schedule, each)
         assert sum((span.ends_before - span.from_on).days for span in spans) == each.days

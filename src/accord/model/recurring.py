@@ -83,7 +83,8 @@ class ServiceSettlement:
     """A period that was billed at another price than it is worth by now: what it is worth, by its days, what billing
     invoiced, what was settled `before`, and the `difference`, which is invoiced, or credited when it is negative.
 
-    `invoice_id` is the period's own invoice; `document_id` the invoice or credit note that settles it.
+    `document_id` is the invoice or credit note that settles it, `invoice_id` the one that is credited, which may be an
+    earlier settlement's, or else the period's own.
     """
 
     id: str

@@ -44,12 +44,12 @@ async def service_settlement(told: Fact) -> dict[str, object]:
     invoices = await ReadRelated("invoice", schedule.engagement_id, Invoice)
     done = await ReadRelated("service_settlement", schedule.engagement_id, ServiceSettlement)
     found = settlements(schedule, invoices, done)
-    of_period = {each.id: each for each in invoices}
+    by_id = {each.id: each for each in invoices}
     for each in found:
         if each.difference.amount > 0:
             await _invoice(each, told)
         else:
-            await _credit(each, of_period[each.invoice_id], await Now("settled"))
+            await _credit(each, by_id.get(each.invoice_id), await Now("settled"))
     return {"settled": [f"{each.period_from}: {each.difference}" for each in found]}
 
 
@@ -119,8 +119,21 @@ def _not_billable(
     return ()
 
 
-async def _credit(found: ServiceSettlement, invoice: Invoice, at: datetime) -> None:
-    """The difference as a credit of the period's invoice; its story carries it to billing, ERP, ledger and sales."""
+async def _credit(found: ServiceSettlement, invoice: Invoice | None, at: datetime) -> None:
+    """The difference as a credit of what billed it; its story carries it to billing, ERP, ledger and sales."""
+    message = "The earlier settlement that it takes back was given up before it was invoiced."
+    await Require(
+        reason="settlement_not_invoiced",
+        title=f"{found.difference} of {found.name} for the period from {found.period_from} cannot be credited",
+        problems=()
+        if invoice is not None
+        else (Problem("invoice_unknown", message, "invoice_id", "Write off its item in WIP, then cancel this."),),
+        owner="finance",
+        money=found.difference,
+        watch=(found.invoice_id,),
+        name=f"creditable {found.id}",
+    )
+    assert invoice is not None
     line = replace(credit_line(invoice, 1, -found.difference), text=settlement_text(found))
     net, gross = credit_of((line,), invoice.currency)
     orders = ", ".join(sorted({each.change_order for each in found.days if each.change_order}))

@@ -7,9 +7,10 @@ new price; one that was billed at another price than it is worth by its days is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain
 
 from accord.model.billing import Invoice
 from accord.model.deal import ManagedService
@@ -146,42 +147,61 @@ def settlements(
             first = each.lines[0].service_from if each.lines else None
             if first is not None and first >= schedule.starts_on:
                 of_period[anniversary(schedule.starts_on, months_begun(schedule.starts_on, first) - 1)].append(each)
-    found = (_settlement(schedule, starts_on, of_period[starts_on], done) for starts_on in sorted(of_period))
-    return tuple(each for each in found if each.difference)
+    found = (_of_period(schedule, starts_on, of_period[starts_on], done) for starts_on in sorted(of_period))
+    return tuple(chain.from_iterable(found))
 
 
-def _settlement(
+def _of_period(
     schedule: RecurringSchedule, starts_on: date, invoices: Sequence[Invoice], done: Sequence[ServiceSettlement]
-) -> ServiceSettlement:
+) -> Iterator[ServiceSettlement]:
     of = period(schedule.starts_on, months_begun(schedule.starts_on, starts_on) - 1)
     days, currency = priced_days(schedule, of), schedule.monthly.currency
     earlier = [each for each in done if each.schedule_id == schedule.id and each.period_from == starts_on]
     billed = total((each.net for each in invoices), currency)
     before = total((each.difference for each in earlier), currency)
     difference = worth(days) - billed - before
-    id = canonical_id("service_settlement", schedule.id, starts_on.isoformat(), str(len(earlier)))
-    return ServiceSettlement(
-        id=id,
-        schedule_id=schedule.id,
-        engagement_id=schedule.engagement_id,
-        customer_id=schedule.customer_id,
-        legal_entity=schedule.legal_entity,
-        name=schedule.name,
-        period_from=starts_on,
-        period_to=of.ends_before,
-        days=days,
-        worth=worth(days),
-        billed=billed,
-        before=before,
-        difference=difference,
-        invoice_id=invoices[0].id,
-        terms_days=schedule.terms_days,
-        document_id=canonical_id("invoice" if difference.amount > 0 else "credit_note", id),
-    )
+    parts = [(invoices[0].id, difference)] if difference.amount > 0 else _credits(-difference, invoices, earlier)
+    for number, (invoice, part) in enumerate(parts, len(earlier)):
+        id = canonical_id("service_settlement", schedule.id, starts_on.isoformat(), str(number))
+        yield ServiceSettlement(
+            id=id,
+            schedule_id=schedule.id,
+            engagement_id=schedule.engagement_id,
+            customer_id=schedule.customer_id,
+            legal_entity=schedule.legal_entity,
+            name=schedule.name,
+            period_from=starts_on,
+            period_to=of.ends_before,
+            days=days,
+            worth=worth(days),
+            billed=billed,
+            before=before,
+            difference=part,
+            invoice_id=invoice,
+            terms_days=schedule.terms_days,
+            document_id=canonical_id("invoice" if part.amount > 0 else "credit_note", id),
+        )
+        before = before + part
+
+
+def _credits(
+    amount: Money, invoices: Sequence[Invoice], earlier: Sequence[ServiceSettlement]
+) -> Iterator[tuple[str, Money]]:
+    """What of an amount is credited on which invoice: what settled the period last is credited first, then its own."""
+    left = {each.id: each.net for each in invoices}
+    left |= {each.document_id: each.difference for each in earlier if each.difference.amount > 0}
+    for each in earlier:
+        if each.difference.amount < 0:
+            left[each.invoice_id] = left[each.invoice_id] + each.difference
+    for invoice, there in reversed(left.items()):
+        part = min(amount, there)
+        if part.amount > 0:
+            amount = amount - part
+            yield invoice, -part
 
 
 def due(found: ServiceSettlement) -> Money:
-    """The difference made again from the days, without the amounts that it was written with."""
+    """What is invoiced, made again from the days and without the amount that it was written with."""
     return worth(found.days) - found.billed - found.before
 
 

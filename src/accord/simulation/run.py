@@ -77,6 +77,8 @@ POLL_NOW = """
 UPDATE poll SET next_at = clock_timestamp()
 WHERE ctid = ANY (ARRAY(SELECT ctid FROM poll WHERE owner IS NULL FOR UPDATE SKIP LOCKED))
 """
+# Billing has issued this invoice; giving its story up leaves it unexplained, as the pages then say.
+STANDS_IN_BILLING = "subscription_unknown"
 OPEN_CASES = "SELECT id FROM business_case WHERE state = 'open' ORDER BY id"
 COUNTS = """
 SELECT (SELECT count(*) FROM effect WHERE state = 2), (SELECT count(*) FROM process WHERE end_state IS NOT NULL),
@@ -360,7 +362,7 @@ class Run:
                 found = await cases.one(db, id)
                 if found.options and verb in ("answer", "retry"):
                     await cases.answer(db, id, self._chance.choice(found.options), by="operator")
-                elif verb == "cancel" and self._chance.random() < 0.3:
+                elif verb == "cancel" and self._chance.random() < 0.3 and found.reason != STANDS_IN_BILLING:
                     await cases.cancel(db, id, "the operator gives it up", by="operator")
                 elif verb == "skip" and self._chance.random() < 0.3:
                     await cases.skip(db, id, "the operator does without it", by="operator")
