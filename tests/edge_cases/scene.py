@@ -59,10 +59,15 @@ class Scene(Run):
     # What people do --------------------------------------------------------------------------------------------------
 
     async def sell(
-        self, *milestones: str, entity: str = "DE", currency: str = "EUR", monthly: str | None = None
+        self,
+        *milestones: str,
+        entity: str = "DE",
+        currency: str = "EUR",
+        monthly: str | None = None,
+        served_days: int = 0,
     ) -> list[str]:
         """A deal of one legal entity is won, with a milestone of each amount and perhaps a service of twelve months at
-        `monthly`; Salesforce ids of the milestones, and `self.service`."""
+        `monthly`, which began `served_days` ago; Salesforce ids of the milestones, and `self.service`."""
         create = self._create
         self.account = create(
             "Account", Name="Customer", CurrencyIsoCode=currency, BillingCountryCode=entity, Tax_Registration__c=None
@@ -93,7 +98,8 @@ class Scene(Run):
         if monthly is not None:
             self.service = create(
                 "Managed_Service__c", Opportunity__c=self.opportunity, Name="Run", Monthly_Amount__c=Decimal(monthly),
-                CurrencyIsoCode=currency, Start_Date__c=today, Months__c=12, Legal_Entity__c=entity,
+                CurrencyIsoCode=currency, Months__c=12, Legal_Entity__c=entity,
+                Start_Date__c=(self.today - timedelta(days=served_days)).isoformat(),
             )  # fmt: skip
         self.vendors.act("salesforce", "update", id=self.opportunity, fields={"StageName": "Closed Won"})
         self.engagement = canonical_id("deal", "salesforce", self.opportunity)

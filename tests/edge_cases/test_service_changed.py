@@ -173,6 +173,40 @@ def test_a_change_order_that_was_entered_wrong_is_credited_where_it_was_invoiced
     play(place, script)
 
 
+@pytest.mark.parametrize(("monthly", "kind"), [("1200.00", "invoices"), ("800.00", "credits")])
+def test_a_service_that_began_before_its_deal_was_active_has_a_line_for_each_period(
+    place: Database, monthly: str, kind: str
+) -> None:
+    """Billing puts the months of before on its first invoice; each is the service's price, and is settled by itself."""
+
+    async def script(scene: Scene) -> None:
+        await scene.sell("500.00", monthly="1000.00", served_days=40)
+        await scene.on_day(2)
+        assert scene.cases() == []
+        (billed,) = scene.invoices()
+        assert [each["net"]["amount"] for each in billed["lines"]] == ["1000.00", "1000.00"]
+        assert len({each["item_id"] for each in billed["lines"]}) == 2
+        await hold(scene)
+        first, second = (date.fromisoformat(each["service_from"]) for each in billed["lines"])
+        # From the last ten days of the first period on, and all of the second.
+        change(scene, monthly, Change_Order_From__c=(second - timedelta(days=10)).isoformat())
+        await scene.rest()
+        assert scene.cases() == []
+        settled = {each["period_from"]: each for each in scene.records("service_settlement")}
+        part = Decimal(Decimal(monthly) - 1000) * 10 / (second - first).days
+        assert abs(Decimal(settled[first.isoformat()]["difference"]["amount"]) - part) < Decimal("0.02")
+        assert Decimal(settled[second.isoformat()]["difference"]["amount"]) == Decimal(monthly) - 1000
+        if kind == "credits":
+            lines = {each["lines"][0]["line"]: each["net"]["amount"] for each in scene.records("credit_note")}
+            assert lines == {n: settled[day.isoformat()]["difference"]["amount"].removeprefix("-")
+                             for n, day in ((1, first), (2, second))}  # fmt: skip
+        else:
+            assert [each["origin"] for each in scene.invoices()].count("service_change") == 2
+        await hold(scene)
+
+    play(place, script)
+
+
 def test_a_change_without_a_signature_waits_in_a_case_that_the_signature_settles(place: Database) -> None:
     async def script(scene: Scene) -> None:
         await scene.sell("500.00", monthly="1000.00")

@@ -71,16 +71,17 @@ def move(
     at: str,
     reference: str | None = None,
     document: str | None = None,
+    line: int = 1,
     new: bool = False,
 ) -> Post:
     """Move `amount` of an item out of the first of the dispositions that has it, then the next. `entry` names the
     happening: posting it again changes nothing. `new` also registers the item; `document` is the invoice it is on
-    from now."""
+    from now, and `line` the number of its line there."""
     row = _row(entry, amount, out_of=out_of, into=into, cause=cause, at=at, reference=reference)
     return Post(
         entry=entry,
         items=(about,) if new else (),
-        postings=({**row, "item_id": about["id"], "into_document": document, "into_line": document and 1},),
+        postings=({**row, "item_id": about["id"], "into_document": document, "into_line": document and line},),
     )
 
 

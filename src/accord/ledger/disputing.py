@@ -187,7 +187,7 @@ async def _tell(db: Connection, type: str, dispute: LineDispute, payload: Plain,
 
 
 async def _packet(db: Connection, invoice: Invoice, dispute: LineDispute, at: datetime) -> Plain:
-    explained = [await explain_line(db, invoice.id, _ledger_line(invoice, each.line)) for each in dispute.lines]
+    explained = [await explain_line(db, invoice.id, invoice.ledger_line(each.line) or 1) for each in dispute.lines]
     return {
         "id": dispute.id,
         "assembled_at": at.isoformat(),
@@ -197,11 +197,6 @@ async def _packet(db: Connection, invoice: Invoice, dispute: LineDispute, at: da
             _line(each.line, each.text, invoice, found) for each, found in zip(dispute.lines, explained, strict=True)
         ],
     }
-
-
-def _ledger_line(invoice: Invoice, line: int) -> int:
-    """Only work has its lines apart in the ledger; a milestone or period is one item whatever its lines."""
-    return line if invoice.origin == "work" else 1
 
 
 def _line(line: int, text: str, invoice: Invoice, found: LineExplained) -> Plain:

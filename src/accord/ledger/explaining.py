@@ -32,7 +32,9 @@ Met = tuple[str, Decimal, Decimal]
 ITEM = """
 SELECT i.id, i.kind, i.engagement, i.legal_entity, i.currency, i.amount, i.source, i.source_id, i.approved_at,
     i.reverses, i.worked_on, i.quantity, i.unit, i.rate, i.rate_id, i.terms_version, i.source_revision, i.counters,
-    i.cause, coalesce(s.body -> 'amount', s.body -> 'net') ->> 'amount',
+    i.cause, coalesce(s.body -> 'amount' ->> 'amount',
+        (SELECT sum((l -> 'net' ->> 'amount')::numeric)::text FROM jsonb_array_elements(s.body -> 'lines') AS l
+            WHERE l ->> 'item_id' = i.id)),
     coalesce(s.body ->> 'name', s.body ->> 'reason'),
     coalesce((SELECT o.recorded_at FROM billable_item o WHERE o.id = i.reverses), i.recorded_at),
     CASE i.kind WHEN 'service_change' THEN s.body END

@@ -103,6 +103,11 @@ class Invoice:
     reduced_net: Money | None = None
     returned: Money | None = None
 
+    def ledger_line(self, line: int) -> int | None:
+        """The line of the ledger behind a line: its own, or None for all, as a milestone is one item whatever its
+        lines."""
+        return None if self.origin == "milestone" else line
+
 
 @dataclass(frozen=True, slots=True)
 class Allocation:

@@ -35,6 +35,11 @@ PREFIXES = {
 }
 
 
+def item_of_line(invoice: str, line: int) -> str:
+    """The item behind a line (from 1) of an invoice that billing has made by itself, such as a subscription's."""
+    return canonical_id("billable_item", invoice, *([] if line == 1 else [str(line)]))
+
+
 def canonical_id(kind: str, *about: str) -> str:
     """The identity of one object of `kind`, made of what it is about; the same words give the same identity.
 

@@ -83,8 +83,8 @@ class ServiceSettlement:
     """A period that was billed at another price than it is worth by now: what it is worth, by its days, what billing
     invoiced, what was settled `before`, and the `difference`, which is invoiced, or credited when it is negative.
 
-    `document_id` is the invoice or credit note that settles it, `invoice_id` the one that is credited, which may be an
-    earlier settlement's, or else the period's own.
+    `document_id` is the invoice or credit note that settles it, `invoice_id` and `line` say what is credited: an
+    earlier settlement's invoice, or else the period's own.
     """
 
     id: str
@@ -103,3 +103,4 @@ class ServiceSettlement:
     invoice_id: str
     terms_days: int
     document_id: str
+    line: int = 1

@@ -123,7 +123,7 @@ async def _same_amount(note: CreditNote, invoice: Invoice, told: dict[str, str] 
 
 
 def _posts(note: CreditNote, invoice: Invoice, freed: Money, approved: Fact) -> Iterator[Post]:
-    """Each line's value to `credited`; only work has its lines apart in the ledger. What pays the rest still does."""
+    """Each line's value to `credited`. What pays the rest still does."""
     entry = f"credit {note.id}"
     if note.from_work:
         yield from _posts_of_work(note, invoice, freed, approved)
@@ -131,12 +131,11 @@ def _posts(note: CreditNote, invoice: Invoice, freed: Money, approved: Fact) -> 
     from_dispute = note.dispute_id is not None
     rest = (Disposition.BILLED, Disposition.COLLECTED)
     out_of = (Disposition.DISPUTED, *rest) if from_dispute else (*rest, Disposition.DISPUTED)
-    of_work = invoice.origin == "work"
     for each in note.lines:
         yield move_document(
             f"{entry} line {each.line}", invoice.id, each.net, out_of=out_of, into=Disposition.CREDITED,
             cause=note.reason, at=approved.occurred_at, reference=note.number,
-            line=each.line if of_work else None,
+            line=invoice.ledger_line(each.line),
         )  # fmt: skip
     yield refill_collected(f"{entry} rest", entry, invoice.id, freed, cause=approved.type, at=approved.occurred_at)
     if note.rebill:

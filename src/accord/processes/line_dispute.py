@@ -130,7 +130,7 @@ def _set_apart(found: LineDispute, invoice: Invoice, opened: Fact) -> Iterator[P
         yield move_document(
             f"contest {found.id} line {each.line}", invoice.id, each.net,
             out_of=(Disposition.BILLED, Disposition.COLLECTED), into=Disposition.DISPUTED,
-            cause=opened.type, at=opened.occurred_at, line=_ledger_line(invoice, each.line),
+            cause=opened.type, at=opened.occurred_at, line=invoice.ledger_line(each.line),
         )  # fmt: skip
 
 
@@ -140,14 +140,9 @@ def _put_back(found: LineDispute, invoice: Invoice, at: datetime) -> Iterator[Po
         yield move_document(
             f"settle {found.id} line {each.line}", invoice.id, each.net, out_of=Disposition.DISPUTED,
             into=Disposition.BILLED, cause=events.LINE_DISPUTE_CLOSED, at=at.isoformat(), at_most=True,
-            line=_ledger_line(invoice, each.line),
+            line=invoice.ledger_line(each.line),
         )  # fmt: skip
     yield refill_collected(
         f"settle {found.id} rest", f"contest {found.id}", invoice.id, Money.zero(invoice.currency),
         cause=events.LINE_DISPUTE_CLOSED, at=at.isoformat(),
     )  # fmt: skip
-
-
-def _ledger_line(invoice: Invoice, line: int) -> int | None:
-    """Only work has its lines apart in the ledger."""
-    return line if invoice.origin == "work" else None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accord.engine.states import Priority
-from accord.engine.story import Read, ReadPolicy, Require, Tell, keep, process, together
+from accord.engine.story import Read, ReadPolicy, Require, Tell, keep, process, together_all
 from accord.ledger.dispositions import Disposition, item, move
 from accord.model import events
 from accord.model.billing import Invoice
 from accord.model.engagement import Engagement
 from accord.model.events import Fact
-from accord.model.identity import canonical_id
+from accord.model.identity import item_of_line
+from accord.model.money import total
 from accord.model.problem import Problem
 from accord.model.recurring import RecurringSchedule
 from accord.processes.billing_steps import post_invoice, tell_sales_of_money
@@ -44,16 +45,22 @@ async def recurring_to_bill(closed: Fact) -> dict[str, object]:
         watch=(invoice.id,),
     )
     project = engagement.project_of(schedule.legal_entity) if engagement is not None else None
-    about = item(
-        id=canonical_id("billable_item", invoice.id),
-        kind="subscription_period",
-        engagement=schedule.engagement_id,
-        legal_entity=schedule.legal_entity,
-        amount=invoice.net,
-        source="subscription",
-        source_id=invoice.id,
-        approved_at=closed.occurred_at,
-    )
+    # A line a period; a schedule that began before its deal was activated has several on its first invoice.
+    lines = [replace(each, item_id=item_of_line(invoice.id, n)) for n, each in enumerate(invoice.lines, 1)]
+    at = closed.occurred_at
+    items = [
+        item(
+            id=each.item_id,
+            kind="subscription_period",
+            engagement=schedule.engagement_id,
+            legal_entity=schedule.legal_entity,
+            amount=each.net,
+            source="subscription",
+            source_id=invoice.id,
+            approved_at=at,
+        )
+        for each in lines
+    ]
     invoice = replace(
         invoice,
         engagement_id=schedule.engagement_id,
@@ -62,19 +69,29 @@ async def recurring_to_bill(closed: Fact) -> dict[str, object]:
         legal_entity=schedule.legal_entity,
         project_id=None if project is None else project.project_id,
         terms_days=schedule.terms_days,
-        lines=tuple(replace(line, item_id=about["id"]) for line in invoice.lines),
+        lines=tuple(lines),
     )
-    at = closed.occurred_at
-    await move(
-        f"approve {invoice.id}", about, invoice.net, out_of=Disposition.APPROVED, into=Disposition.WIP,
-        cause=closed.type, at=at, new=True,
+    numbered = list(zip(items, lines, _entries(invoice), strict=True))
+    await together_all(
+        [
+            move(
+                f"approve {entry}", about, line.net, out_of=Disposition.APPROVED, into=Disposition.WIP,
+                cause=closed.type, at=at, new=True,
+            )
+            for about, line, entry in numbered
+        ]
     )  # fmt: skip
-    await together(
-        move(
-            f"bill {invoice.id}", about, invoice.net, out_of=Disposition.WIP, into=Disposition.BILLED,
-            cause="invoice.issued", at=at, reference=invoice.number, document=invoice.id,
-        ),
-        keep("invoice", invoice),
+    await together_all(
+        [
+            *(
+                move(
+                    f"bill {entry}", about, line.net, out_of=Disposition.WIP, into=Disposition.BILLED,
+                    cause="invoice.issued", at=at, reference=invoice.number, document=invoice.id, line=number,
+                )
+                for number, (about, line, entry) in enumerate(numbered, 1)
+            ),
+            keep("invoice", invoice),
+        ]
     )  # fmt: skip
     await post_invoice(invoice)
     await tell_sales_of_money(invoice)
@@ -88,6 +105,10 @@ async def recurring_to_bill(closed: Fact) -> dict[str, object]:
     return {"invoice": invoice.number, "gross": str(invoice.gross)}
 
 
+def _entries(invoice: Invoice) -> list[str]:
+    return [invoice.id, *(f"{invoice.id} line {number}" for number in range(2, len(invoice.lines) + 1))]
+
+
 def _unknown(invoice: Invoice) -> Problem:
     cure = "Link the subscription in billing to its engagement, or void the invoice."
     return Problem(
@@ -98,8 +119,16 @@ def _unknown(invoice: Invoice) -> Problem:
 def _differences(invoice: Invoice, schedule: RecurringSchedule, firm: Firm) -> tuple[Problem, ...]:
     # A period that began before a change reached billing is at the price of before, which is settled afterwards.
     prices = [schedule.monthly, *(each.monthly for each in schedule.changes)]
-    if invoice.net not in prices:
-        message = f"The invoice is for {invoice.net}, the schedule for {' or '.join(map(str, prices))} a month."
+    other = next((each.net for each in invoice.lines if each.net not in prices), None)
+    if (
+        other is not None
+        or not invoice.lines
+        or total((each.net for each in invoice.lines), invoice.currency) != invoice.net
+    ):
+        message = (
+            f"The invoice is for {invoice.net}{f', {other} of it for a month' if other else ''}, the schedule for "
+            f"{' or '.join(map(str, prices))} a month."
+        )
         return (
             Problem("amounts_differ", message, "net", "Correct the subscription in billing, then void and reissue."),
         )

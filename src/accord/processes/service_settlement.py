@@ -134,7 +134,7 @@ async def _credit(found: ServiceSettlement, invoice: Invoice | None, at: datetim
         name=f"creditable {found.id}",
     )
     assert invoice is not None
-    line = replace(credit_line(invoice, 1, -found.difference), text=settlement_text(found))
+    line = replace(credit_line(invoice, found.line, -found.difference), text=settlement_text(found))
     net, gross = credit_of((line,), invoice.currency)
     orders = ", ".join(sorted({each.change_order for each in found.days if each.change_order}))
     note = CreditNote(

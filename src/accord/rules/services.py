@@ -7,7 +7,7 @@ new price; one that was billed at another price than it is worth by its days is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import chain
@@ -29,6 +29,8 @@ from accord.rules.proration import (
     value_of,
     worth,
 )
+
+Line = tuple[str, int]  # an invoice and the number of its line, from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,27 +143,30 @@ def settlements(
     """
     if not schedule.changes:
         return ()
-    of_period: dict[date, list[Invoice]] = defaultdict(list)
+    of_period: dict[date, dict[Line, Money]] = defaultdict(dict)
     for each in invoices:
         if each.subscription_id == schedule.id and each.status not in ("draft", "void"):
-            first = each.lines[0].service_from if each.lines else None
-            if first is not None and first >= schedule.starts_on:
-                of_period[anniversary(schedule.starts_on, months_begun(schedule.starts_on, first) - 1)].append(each)
+            for number, line in enumerate(each.lines, 1):
+                first = line.service_from
+                if first is not None and first >= schedule.starts_on:
+                    passed = months_begun(schedule.starts_on, first) - 1
+                    of_period[anniversary(schedule.starts_on, passed)][each.id, number] = line.net
     found = (_of_period(schedule, starts_on, of_period[starts_on], done) for starts_on in sorted(of_period))
     return tuple(chain.from_iterable(found))
 
 
 def _of_period(
-    schedule: RecurringSchedule, starts_on: date, invoices: Sequence[Invoice], done: Sequence[ServiceSettlement]
+    schedule: RecurringSchedule, starts_on: date, lines: Mapping[Line, Money], done: Sequence[ServiceSettlement]
 ) -> Iterator[ServiceSettlement]:
     of = period(schedule.starts_on, months_begun(schedule.starts_on, starts_on) - 1)
     days, currency = priced_days(schedule, of), schedule.monthly.currency
     earlier = [each for each in done if each.schedule_id == schedule.id and each.period_from == starts_on]
-    billed = total((each.net for each in invoices), currency)
+    billed = total(lines.values(), currency)
     before = total((each.difference for each in earlier), currency)
     difference = worth(days) - billed - before
-    parts = [(invoices[0].id, difference)] if difference.amount > 0 else _credits(-difference, invoices, earlier)
-    for number, (invoice, part) in enumerate(parts, len(earlier)):
+    more = difference.amount > 0
+    parts = [(next(iter(lines)), difference)] if more else _credits(-difference, lines, earlier)
+    for number, ((invoice, line), part) in enumerate(parts, len(earlier)):
         id = canonical_id("service_settlement", schedule.id, starts_on.isoformat(), str(number))
         yield ServiceSettlement(
             id=id,
@@ -178,6 +183,7 @@ def _of_period(
             before=before,
             difference=part,
             invoice_id=invoice,
+            line=line,
             terms_days=schedule.terms_days,
             document_id=canonical_id("invoice" if part.amount > 0 else "credit_note", id),
         )
@@ -185,19 +191,18 @@ def _of_period(
 
 
 def _credits(
-    amount: Money, invoices: Sequence[Invoice], earlier: Sequence[ServiceSettlement]
-) -> Iterator[tuple[str, Money]]:
-    """What of an amount is credited on which invoice: what settled the period last is credited first, then its own."""
-    left = {each.id: each.net for each in invoices}
-    left |= {each.document_id: each.difference for each in earlier if each.difference.amount > 0}
+    amount: Money, lines: Mapping[Line, Money], earlier: Sequence[ServiceSettlement]
+) -> Iterator[tuple[Line, Money]]:
+    """What of an amount is credited on which line: what settled the period last is credited first, then its own."""
+    left = {**lines, **{(each.document_id, 1): each.difference for each in earlier if each.difference.amount > 0}}
     for each in earlier:
         if each.difference.amount < 0:
-            left[each.invoice_id] = left[each.invoice_id] + each.difference
-    for invoice, there in reversed(left.items()):
+            left[each.invoice_id, each.line] += each.difference
+    for line, there in reversed(left.items()):
         part = min(amount, there)
         if part.amount > 0:
             amount = amount - part
-            yield invoice, -part
+            yield line, -part
 
 
 def due(found: ServiceSettlement) -> Money:

@@ -19,7 +19,7 @@ from accord.connectors.stripe.cash import record_of
 from accord.connectors.stripe.invoices import LABELS, LINE_LABELS, day_of
 from accord.connectors.stripe.minor_units import money_of
 from accord.engine.outcomes import Rejected
-from accord.model.identity import canonical_id
+from accord.model.identity import canonical_id, item_of_line
 from accord.model.plain import to_plain
 
 RANK = {"draft": 0, "open": 1, "uncollectible": 2, "void": 3, "paid": 4}
@@ -58,7 +58,10 @@ def observed_invoice(invoice: Json, at: int) -> Observed:
     body, problems = _gathered(
         {
             "currency": lambda: str(invoice["currency"]).upper(),
-            "lines": lambda: [_line(line, own_id, of_period=details is not None) for line in invoice["lines"]["data"]],
+            "lines": lambda: [
+                _line(line, own_id, number, of_period=details is not None)
+                for number, line in enumerate(invoice["lines"]["data"], 1)
+            ],
             "net": lambda: _amount(invoice, "total_excluding_tax"),
             "tax": lambda: _tax(invoice),
             "gross": lambda: _amount(invoice, "total"),
@@ -108,12 +111,12 @@ def _day_or_none(at: int | None) -> str | None:
     return None if at is None else day_of(at)
 
 
-def _line(line: Json, invoice_id: str, *, of_period: bool) -> dict[str, Any]:
+def _line(line: Json, invoice_id: str, number: int, *, of_period: bool) -> dict[str, Any]:
     labels = line["metadata"] or {}
     taxes = line["taxes"] or ()
     inclusive = sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == "inclusive")
     found: dict[str, Any] = {
-        "item_id": canonical_id("billable_item", invoice_id),
+        "item_id": item_of_line(invoice_id, number),
         **{name: labels[name] for name in LINE_LABELS if name in labels},
         "text": line["description"] or "",
         "net": to_plain(money_of(line["amount"] - inclusive, line["currency"])),
