@@ -51,8 +51,8 @@ async def _server(settings: Settings) -> None:
 def run_up(workers: int) -> None:
     """Server and workers as processes of their own; when one ends, all end."""
     settings = Settings()
-    configure(settings)
     require_free_port(settings)
+    configure(settings)
     running = [start(settings, command) for command in (["serve"], *[["worker"]] * workers)]
     try:
         _wait_for_first(running)
