@@ -160,6 +160,11 @@ def test_a_change_order_that_was_entered_wrong_is_credited_where_it_was_invoiced
         change(scene, "9000.00")
         await scene.rest()
         (wrong,) = scene.records("service_settlement")
+        change(scene, "1000.00")
+        await scene.rest()
+        (back,) = scene.records("credit_note")
+        assert (back["approved_by"], back["reason"]) == ("change order CO-1", "Change order CO-1 of Run")
+        assert back["net"] == wrong["difference"]
         change(scene, "900.00")
         await scene.rest()
         assert scene.cases() == []

@@ -49,7 +49,8 @@ async def service_settlement(told: Fact) -> dict[str, object]:
         if each.difference.amount > 0:
             await _invoice(each, told)
         else:
-            await _credit(each, by_id.get(each.invoice_id), await Now("settled"))
+            newest = schedule.changes[-1].change_order
+            await _credit(each, by_id.get(each.invoice_id), newest, await Now("settled"))
     return {"settled": [f"{each.period_from}: {each.difference}" for each in found]}
 
 
@@ -119,7 +120,7 @@ def _not_billable(
     return ()
 
 
-async def _credit(found: ServiceSettlement, invoice: Invoice | None, at: datetime) -> None:
+async def _credit(found: ServiceSettlement, invoice: Invoice | None, newest: str, at: datetime) -> None:
     """The difference as a credit of what billed it; its story carries it to billing, ERP, ledger and sales."""
     message = "The earlier settlement that it takes back was given up before it was invoiced."
     await Require(
@@ -136,7 +137,8 @@ async def _credit(found: ServiceSettlement, invoice: Invoice | None, at: datetim
     assert invoice is not None
     line = replace(credit_line(invoice, found.line, -found.difference), text=settlement_text(found))
     net, gross = credit_of((line,), invoice.currency)
-    orders = ", ".join(sorted({each.change_order for each in found.days if each.change_order}))
+    # An order that gives a period back the price it was sold at has set none of its days.
+    orders = ", ".join(sorted({each.change_order for each in found.days if each.change_order})) or newest
     note = CreditNote(
         id=found.document_id,
         invoice_id=invoice.id,
