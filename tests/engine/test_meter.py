@@ -72,3 +72,30 @@ def test_sends_of_an_outage_say_nothing() -> None:
         hands.moment += 5
         meter.end(each, done)
     assert each_of(meter.read(), "task") == pytest.approx(0.5)
+
+
+def test_what_was_under_way_in_an_outage_does_not_count_and_what_ran_before_is_told_meanwhile() -> None:
+    """A send that waited for the vendor to be back took hours, which no other will. How many go at once is told from
+    before, as resting, and anew as soon as one comes back."""
+    hands = Hands()
+    meter = Meter(hands)
+    before = [meter.begin("task", 10) for _ in range(4)]
+    meter.read()
+    hands.moment += 20
+    for each in before:
+        meter.end(each, 10)
+    waiting, failing = meter.begin("task", 10), meter.begin("invoice", 1)
+    hands.moment += 1
+    meter.end(failing, 0)
+    hands.moment += 3600
+    pace = meter.read()
+    assert pace is not None
+    assert (pace.resting, round(pace.under_way)) == (True, 4)
+    meter.begin("task", 10)
+    hands.moment += 1
+    meter.end(waiting, 10)
+    pace = meter.read()
+    assert pace is not None
+    assert (pace.resting, pace.under_way) == (False, 2.0)
+    assert each_of(pace, "task") == pytest.approx(2.0)
+    assert "invoice" not in pace.costs

@@ -50,20 +50,22 @@ WHERE s.connection = ANY(%(connections)s) AND s.worker_id <> %(worker)s
   AND h.at > clock_timestamp() - make_interval(secs => %(lease)s)
 """
 SHARE = """
-INSERT INTO budget_share (connection, worker_id, slots, wanted, urgent, under_way, costs)
-SELECT x.connection, %(worker)s, x.slots, x.wanted, x.urgent, x.under_way, x.costs
+INSERT INTO budget_share (connection, worker_id, slots, wanted, urgent, under_way, costs, resting)
+SELECT x.connection, %(worker)s, x.slots, x.wanted, x.urgent, x.under_way, x.costs, x.resting
 FROM json_to_recordset(%(rows)s::json) AS x (connection text, slots integer, wanted integer, urgent integer,
-    under_way double precision, costs jsonb)
+    under_way double precision, costs jsonb, resting boolean)
 ON CONFLICT (connection, worker_id) DO UPDATE SET slots = excluded.slots, wanted = excluded.wanted,
-    urgent = excluded.urgent, under_way = excluded.under_way, costs = excluded.costs, at = now()
+    urgent = excluded.urgent, under_way = excluded.under_way, costs = excluded.costs, resting = excluded.resting,
+    at = now()
 """
 KEEP = """
 UPDATE budget b SET adapted = x.adapted, closed_until = CASE WHEN x.closed > 0
     THEN greatest(b.closed_until, clock_timestamp() + make_interval(secs => x.closed)) ELSE b.closed_until END,
     used_today = CASE WHEN b.day = current_date THEN b.used_today ELSE 0 END + x.used, day = current_date,
-    concurrency = x.concurrency, per_second = x.per_second, per_day = x.per_day
+    concurrency = x.concurrency, per_second = x.per_second, per_day = x.per_day,
+    costs = b.costs || coalesce(x.costs, '{}')
 FROM json_to_recordset(%(rows)s::json) AS x (connection text, adapted double precision, closed double precision,
-    used integer, concurrency integer, per_second double precision, per_day integer)
+    used integer, concurrency integer, per_second double precision, per_day integer, costs jsonb)
 WHERE b.connection = x.connection
 """
 SHOW_BREAKER = """
@@ -234,7 +236,9 @@ class Budget:
 
     def _pace(self) -> dict[str, Any]:
         pace = self.meter.read()
-        return {"under_way": None} if pace is None else {"under_way": pace.under_way, "costs": pace.costs}
+        if pace is None:
+            return {"under_way": None, "resting": True}
+        return {"under_way": pace.under_way, "costs": pace.costs, "resting": pace.resting}
 
     async def show_breaker(self, db: Connection, *, shown_broken: bool) -> None:
         """Show what the breaker does. Whoever reaches the vendor takes back what another worker has shown: that one may

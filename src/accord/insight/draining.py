@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from accord.engine.meter import Pace, cost_of_each
+from accord.engine.meter import Cost, Pace, cost_of_each
 from accord.engine.shell import Connection
 
 SAMPLE = 2000
@@ -45,23 +46,43 @@ SELECT kind, sum(writes)::float * %(every)s FROM (
 """
 OPEN_STORIES = "SELECT count(*) FROM open_process"
 PACES = """
-SELECT s.connection, s.under_way, s.costs
-FROM budget_share s JOIN worker_heartbeat h ON h.worker_id = s.worker_id
-WHERE h.at > clock_timestamp() - interval '5 seconds' AND s.under_way > 0
+SELECT s.connection, s.under_way, s.costs, b.costs, s.resting
+FROM budget_share s JOIN worker_heartbeat h ON h.worker_id = s.worker_id JOIN budget b ON b.connection = s.connection
+WHERE h.at > clock_timestamp() - interval '5 seconds'
 """
 
 
+class _Told(NamedTuple):
+    """What a worker shows, and what the connection's budget knows of all that ever sent."""
+
+    under_way: float | None
+    costs: Mapping[str, Any]
+    of_all: Mapping[str, Any]
+    resting: bool
+
+
 async def paces(db: Connection) -> dict[str, Pace]:
-    """By connection: the sends of all living workers under way, and what their writes cost."""
-    found: dict[str, Pace] = {}
-    for name, under_way, costs in await (await db.execute(PACES)).fetchall():
-        known = found.get(name, Pace(0.0, {}))
-        sums = dict(known.costs)
-        for kind, (writes, seconds) in costs.items():
-            before = sums.get(kind, (0.0, 0.0))
-            sums[kind] = (before[0] + float(writes), before[1] + float(seconds))
-        found[name] = Pace(known.under_way + under_way, sums)
-    return found
+    """By connection: the sends of all living workers under way, and what their writes cost; of a kind that none of them
+    has sent, what it cost the last that did. A worker that is not at it yet, as after an outage that it does not know
+    to be over, will have as many under way as those that are."""
+    rows: dict[str, list[_Told]] = {}
+    for name, *told in await (await db.execute(PACES)).fetchall():
+        rows.setdefault(name, []).append(_Told(*told))
+    return {name: pace for name, workers in rows.items() if (pace := _together(workers)) is not None}
+
+
+def _together(workers: Sequence[_Told]) -> Pace | None:
+    measured = [each for each in workers if each.under_way]
+    at_it = [each for each in measured if not each.resting]
+    if not measured:
+        return None
+    sums: dict[str, Cost] = {}
+    for kind, (writes, seconds) in (cost for each in measured for cost in each.costs.items()):
+        before = sums.get(kind, (0.0, 0.0))
+        sums[kind] = (before[0] + float(writes), before[1] + float(seconds))
+    earlier = {kind: (float(writes), float(seconds)) for kind, (writes, seconds) in workers[0].of_all.items()}
+    under_way = sum(each.under_way or 0.0 for each in at_it or measured)
+    return Pace(under_way * (len(workers) / len(at_it) if at_it else 1), {**earlier, **sums}, not at_it)
 
 
 async def remaining(db: Connection, connection: str) -> dict[str, float]:
