@@ -444,6 +444,7 @@ class WorkerProcess:
             report = await rate_waiting(self._house.pool, self._house.now())
             if report.entries:
                 log.info("work rated", rated=report.rated, reversed=report.reversed, problems=report.problems)
+                await fit_waiting(self._house.pool, self._house.now())
             async with transaction(self._house.pool) as db:
                 await note_issued(db)
                 if told := self._outside.monotonic() - late_at > self._cadence.late:

@@ -139,3 +139,28 @@ async def test_taking_back_a_correction_takes_above_the_cap_what_had_its_room(po
     over = "SELECT item_id FROM item_part WHERE disposition = 'over_cap'"
     assert await rows(pool, over) == [("BIL-5-1",)]
     assert await fit_waiting(pool, NOW) == 0
+
+
+async def test_what_a_recall_leaves_goes_to_what_waits_over_the_cap(waiting: Pool) -> None:
+    await work(waiting, entry(2, revision=2, status=WorkStatus.RECALLED))
+    assert await fit_waiting(waiting, NOW) == 2
+    assert await lies(waiting) == {"wip": "1000.00", "over_cap": "1400.00"}
+    free = "SELECT item_id, sum(amount) FROM item_part WHERE disposition = 'wip' GROUP BY 1 ORDER BY 1"
+    assert await rows(waiting, free) == [("BIL-3-1", Decimal("800.00")), ("BIL-4-1", Decimal("200.00"))]
+    assert await fit_waiting(waiting, NOW) == 0
+
+
+async def test_what_a_recall_leaves_waits_for_a_person_where_one_chooses(pool: Pool) -> None:
+    await agree(pool, capped("1000", released_in="chosen"))
+    await work(pool, entry(2), entry(3), entry(4))
+    await work(pool, entry(2, revision=2, status=WorkStatus.RECALLED))
+    assert await fit_waiting(pool, NOW) == 0
+    assert await lies(pool) == {"wip": "200.00", "over_cap": "1400.00"}
+
+
+async def test_a_correction_has_its_own_room_before_others(waiting: Pool) -> None:
+    """Four hours become five: they take what four had left, and an hour waits; nothing else moves."""
+    await work(waiting, entry(2, "5", revision=2))
+    assert await fit_waiting(waiting, NOW) == 0
+    free = "SELECT item_id, amount FROM item_part WHERE disposition = 'wip' ORDER BY 1"
+    assert await rows(waiting, free) == [("BIL-2-2", Decimal("800.00")), ("BIL-3-1", Decimal("200.00"))]

@@ -13,7 +13,7 @@ from accord.ledger.exchange import RateIsPublished, declare_policy, load_rates
 from accord.ledger.fitting import fit_waiting
 from accord.model.money import Money
 from accord.model.terms import Cap, CapLevel, ExpenseRule
-from accord.model.work import WorkKind
+from accord.model.work import WorkKind, WorkStatus
 from accord.rules.fx import Rate, RateDate, RateDatePolicy
 from tests.ledger.worked import NOW, TERMS, agree, entry, lies, rows, usd, work
 
@@ -95,3 +95,33 @@ async def test_a_published_rate_is_never_another_one(rated: Pool) -> None:
     with pytest.raises(RateIsPublished, match=r"ECB EUR in USD on 2026-11-02 is 1\.0912"):
         async with transaction(rated) as db:
             await load_rates(db, [replace(FIRST, rate=Decimal("1.1"))], by="fatima")
+
+
+async def test_room_that_one_engagement_leaves_goes_to_another_of_the_customer(rated: Pool) -> None:
+    shared = replace(TERMS, caps=(Cap("MSA", CapLevel.CUSTOMER, usd("1000")),))
+    await agree(rated, shared, replace(shared, engagement_id="DEA-2"))
+    await work(rated, entry(2, engagement_id="DEA-2"))
+    await work(rated, entry(3))
+    over = "SELECT engagement, disposition, sum(amount) FROM item_part WHERE amount > 0 GROUP BY 1, 2 ORDER BY 1, 2"
+    assert await rows(rated, over) == [
+        ("DEA-1", "over_cap", Decimal("600.00")), ("DEA-1", "wip", Decimal("200.00")),
+        ("DEA-2", "wip", Decimal("800.00")),
+    ]  # fmt: skip
+    await work(rated, entry(2, engagement_id="DEA-2", revision=2, status=WorkStatus.RECALLED))
+    assert await fit_waiting(rated, NOW) == 1
+    assert await rows(rated, over) == [
+        ("DEA-1", "wip", Decimal("800.00")), ("DEA-2", "reversed", Decimal("800.00")),
+    ]  # fmt: skip
+    await lies(rated)
+
+
+async def test_a_correction_that_others_have_the_room_of_is_taken_above_the_shared_cap(rated: Pool) -> None:
+    """The room was another engagement's: what it has taken goes, although its own work is as it was."""
+    shared = replace(TERMS, caps=(Cap("MSA", CapLevel.CUSTOMER, usd("1000")),))
+    await agree(rated, shared, replace(shared, engagement_id="DEA-2"))
+    less = {"engagement_id": "DEA-2", "hours": "-4"}
+    await work(rated, entry(2), entry(3, **less))
+    await work(rated, entry(4))
+    await work(rated, entry(3, revision=2, status=WorkStatus.RECALLED, **less))
+    await fit_waiting(rated, NOW)
+    assert await lies(rated) == {"wip": "1000.00", "over_cap": "600.00"}

@@ -75,6 +75,29 @@ SELECT * FROM (SELECT coalesce(sum(amount), 0) AS drawn FROM item_part WHERE dis
     (SELECT coalesce(sum(used), 0) AS used FROM billing_counter WHERE starts_with(name, 'retainer ')) c
 WHERE d.drawn <> c.used
 """
+# Nothing waits where there is room, once everything has its price: under every cap it meets, by the newest terms.
+ROOM = """
+SELECT p.item_id, p.amount FROM item_part p JOIN billable_item i ON i.id = p.item_id
+CROSS JOIN LATERAL (SELECT t.customer, t.body FROM billing_terms t WHERE t.engagement = p.engagement
+    AND t.legal_entity = p.legal_entity ORDER BY t.version DESC LIMIT 1) t
+WHERE p.disposition = 'over_cap' AND p.amount > 0 AND NOT EXISTS (
+    SELECT FROM jsonb_array_elements(t.body -> 'caps') AS c LEFT JOIN billing_counter b ON b.name = 'cap ' || CASE
+        WHEN c ->> 'level' = 'customer' THEN t.customer ELSE p.engagement || ' ' || p.legal_entity END
+        || ' ' || (c ->> 'id')
+    WHERE (c ->> 'level' <> 'line' OR c ->> 'applies_to' = i.task)
+        AND coalesce(b.used, 0) >= (c -> 'limit' ->> 'amount')::numeric)
+"""
+# No prepaid month is drawn beyond what it has, and nothing is billed of work it has money for (expenses aside).
+PREPAID = """
+SELECT c.name, c.used FROM billing_counter c WHERE starts_with(c.name, 'retainer ') AND c.used NOT BETWEEN 0 AND 1000
+UNION ALL
+SELECT p.item_id, p.amount FROM item_part p JOIN billable_item i ON i.id = p.item_id
+WHERE p.engagement = 'DEA-2' AND p.disposition = 'wip' AND p.amount > 0 AND i.kind <> 'expense' AND i.reverses IS NULL
+    AND (SELECT count(*) FROM generate_series(0, 1) AS back WHERE NOT EXISTS (
+        SELECT FROM billing_counter c WHERE c.used >= 1000 AND c.name = 'retainer DEA-2 DE PREPAID '
+            || to_char(p.worked_on - make_interval(months => back), 'YYYY-MM'))
+        AND p.worked_on - make_interval(months => back) >= '2026-10-01') > 0
+"""
 # Nothing of an invoice is left in draft, and a draft is what its parts are.
 DOCUMENTS = """
 SELECT * FROM (
@@ -101,6 +124,7 @@ PROMISES = "\nUNION ALL\n".join(
     for each in INVARIANTS
     if each.name in ("ledger_balances", "invoiced_once")
 )
+PLACED = {"something waits that has room": ROOM, "the retainer is not drawn as it should be": PREPAID}
 LAW = {
     "a promise is broken": PROMISES,
     "the journal does not lead to the parts": REPLAYED,
@@ -155,6 +179,8 @@ class Ground:
         """Everything that does not hold. `expected` is what approved work is worth, None while some of it waits;
         `lines` asks every line for its explanation too."""
         found = [": ".join(row) for row in await self.rows(_at_once(LAW), {"since": BEGINNING})]
+        if expected is not None:
+            found += [": ".join(row) for row in await self.rows(_at_once(PLACED))]
         async with self.life.connection() as db:
             found += [f"unexplained: {each}" for each in await unexplained(db)]
             items = await explain_items(db, [row[0] for row in await self.rows("SELECT id FROM billable_item")])

@@ -133,6 +133,7 @@ class Histories(RuleBasedStateMachine):
                 await take(db, entries, (), source="time")
             if priced:
                 await rate_waiting(pool, NOW)
+                await fit_waiting(pool, NOW)
 
         self.entries.update({each.id: each for each in entries})
         self.waiting = not priced

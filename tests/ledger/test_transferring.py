@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from accord.engine.story import Post
 from accord.errors import Conflict, NotFound, UsageError
 from accord.ledger import adjusting
 from accord.ledger.explaining import ItemExplained, disagreements, explain
+from accord.ledger.fitting import fit_waiting
 from accord.ledger.postings import standing, write
 from accord.ledger.proposing import propose
 from accord.ledger.rating import rate_waiting
@@ -27,7 +28,7 @@ from accord.model.billing import WorkTransfer
 from accord.model.events import WORK_TRANSFER_APPROVED, Fact
 from accord.model.money import Money
 from accord.model.plain import from_plain
-from accord.model.terms import BillingTerms, RateRow
+from accord.model.terms import BillingTerms, Cap, CapLevel, RateRow
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
 from accord.processes.work_transfer import work_transfer
 from accord.reconcile.unexplained import unexplained
@@ -104,6 +105,33 @@ async def test_whoever_asked_does_not_approve_and_no_more_goes_than_is_there(wor
             await adjusting.approve(db, id, by="paula", at=NOW)
     with pytest.raises(UsageError, match=r"between 0 and 300.00 USD can be transferred; 300.01 USD"):
         await ask(worked, amount="300.01")
+
+
+async def test_what_goes_leaves_its_room_under_the_caps_to_what_waits(pool: Pool) -> None:
+    """Half of a day goes elsewhere: as much of the next day, which lay over the cap, is billed here."""
+    capped = replace(TERMS, caps=(Cap("PO", CapLevel.PURCHASE_ORDER, Money.of("900.00", "USD")),))
+    async with transaction(pool) as db:
+        await declare(db, [capped, replace(TERMS, engagement_id="DEA-2", customer_id="CUS-2")], by="t")
+        later = replace(ENTRY, id="WRK-3", source_key="3", worked_on=date(2026, 11, 3))
+        await take(db, [ENTRY, later], (), source="time")
+    await rate_waiting(pool, NOW)
+    assert await lies(pool, "DEA-1") == {"wip": "900.00", "over_cap": "700.00"}
+    async with approved(pool, await ask(pool, amount="400.00")):
+        assert await fit_waiting(pool, NOW) == 1
+        assert await lies(pool, "DEA-1") == {"wip": "900.00", "over_cap": "300.00", "transferred": "400.00"}
+        assert await fit_waiting(pool, NOW) == 0
+    async with approved(pool, await ask(pool, amount="400.00")):
+        await fit_waiting(pool, NOW + timedelta(hours=1))
+        assert await lies(pool, "DEA-1") == {"wip": "800.00", "transferred": "800.00"}
+    async with pool.connection() as db:
+        row = await (await db.execute("SELECT used FROM billing_counter")).fetchone()
+        item = await explain(db, "BIL-2-1")
+    assert row == (Decimal("800.00"),)
+    assert isinstance(item, ItemExplained)
+    assert [(added, after) for _, added, after in item.counters] == [
+        (Decimal("800.00"), Decimal("800.00")), (Decimal("-400.00"), Decimal("500.00")),
+        (Decimal("-400.00"), Decimal("500.00")),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("to", ["DEA-1", "DEA-3", "DEA-9"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
+from accord.ledger.dispositions import Disposition
 
 WRITE_ITEMS = """
 INSERT INTO billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at)
@@ -19,6 +20,12 @@ ON CONFLICT (id) DO NOTHING
 """
 # In the order given: an item may be approved, billed and collected in one turn.
 MOVE = "SELECT ledger_move(%(rows)s::json)"
+# What goes to another engagement leaves room under the caps of its own.
+LEAVES_ROOM = """
+INSERT INTO cap_to_fit (engagement, legal_entity, transferred)
+SELECT DISTINCT i.engagement, i.legal_entity, true FROM billable_item i WHERE i.id = ANY(%(items)s) ORDER BY 1, 2
+ON CONFLICT (engagement, legal_entity) DO UPDATE SET transferred = true
+"""
 # What was approved is counted from the items, not from the postings: the two are compared, so a lost posting shows.
 STANDING = """
 WITH approved AS (
@@ -61,6 +68,9 @@ async def write(connection: Connection, entries: Sequence[tuple[str, tuple[Any, 
     rows = [move for _, _, moves in entries for move in moves]
     if rows:
         await connection.execute(MOVE, {"rows": as_json(rows)}, prepare=True)
+    gone = [row["item_id"] for row in rows if row.get("placed_in") == Disposition.TRANSFERRED]
+    if gone:
+        await connection.execute(LEAVES_ROOM, {"items": gone})
 
 
 async def standing(connection: Connection, engagement: str | None = None) -> list[Standing]:

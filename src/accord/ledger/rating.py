@@ -16,11 +16,12 @@ from typing import Any, NamedTuple, Self
 from psycopg.types.json import Jsonb
 
 from accord.db.pool import Pool, transaction
-from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.ledger import exchange
 from accord.ledger import terms as declared
-from accord.ledger.reversing import COUNTERS, Reversal, reverse
+from accord.ledger.counting import count, counted
+from accord.ledger.reversing import Reversal, reverse
+from accord.ledger.room import Room, fit_again
 from accord.ledger.unpriced import Unpriced, keep_unpriced
 from accord.model.money import Money
 from accord.model.terms import BillingTerms
@@ -72,11 +73,6 @@ SELECT w.id, w.revision, w.kind, w.source, w.source_key, w.status, w.worked_on, 
     t.engagement, t.legal_entity
 FROM taken t JOIN work_entry w ON w.id = t.entry_id AND w.revision = t.revision
 ORDER BY w.worked_on, w.id, w.revision
-"""
-COUNT = """
-INSERT INTO billing_counter (name, used)
-SELECT x.name, x.used FROM json_to_recordset(%(rows)s::json) AS x (name text, used numeric)
-ON CONFLICT (name) DO UPDATE SET used = excluded.used
 """
 ITEMS = """
 COPY billable_item (id, kind, engagement, legal_entity, currency, amount, source, source_id, approved_at, reverses,
@@ -158,13 +154,14 @@ class _Told(NamedTuple):
 @dataclass(slots=True)
 class _Batch:
     """What one transaction writes. `again` are the entries that had their price, and why they get it anew; `used` is
-    what the counters stand at."""
+    what the counters stand at; `rooms` is what corrections leave to others."""
 
     again: Mapping[str, str]
     used: dict[str, Decimal] = field(default_factory=dict)
     items: list[tuple[Any, ...]] = field(default_factory=list)
     parts: list[tuple[Any, ...]] = field(default_factory=list)
     unpriced: dict[declared.Key, list[Unpriced]] = field(default_factory=dict)
+    rooms: set[Room] = field(default_factory=set)
 
 
 async def rate_waiting(pool: Pool, now: datetime, *, batch: int = BATCH) -> RatingReport:
@@ -220,15 +217,13 @@ async def rate_some(db: Connection, keys: Sequence[declared.Key], now: datetime,
         by_key[row.waits_for, row.waits_in].append(row)
     work = _Batch({row.id: row.again for row in rows if row.again is not None})
     met = {key: _counters_of(terms.get(key), told) for key, told in by_key.items()}
-    if names := sorted({name for each in met.values() for name in each}):
-        work.used.update(await (await db.execute(COUNTERS, {"names": names})).fetchall())
+    work.used.update(await counted(db, (name for each in met.values() for name in each)))
     report = RatingReport()
     for key, told in by_key.items():
         report += await _rate(db, key, terms.get(key), told, met[key], work, now)
-    if work.used:
-        counted = [{"name": name, "used": str(amount)} for name, amount in sorted(work.used.items())]
-        await db.execute(COUNT, {"rows": as_json(counted)})
+    await count(db, work.used)
     await _write(db, work)
+    await fit_again(db, work.rooms)
     await keep_unpriced(db, {key: work.unpriced.get(key, ()) for key in mine})
     return report
 
@@ -294,6 +289,8 @@ async def _price(
             work.unpriced[key].append(Unpriced.of(entry.id, entry.revision, entry.worked_on, rated, entry.again))
         else:
             _place(key, terms, entry, rated, pricer.counters.used, work, now)
+            if rated.amount < 0 and rated.used:  # it leaves the room that as much work would take
+                work.rooms.add(Room.left_by(key, -rated.amount, (name for name, _ in rated.used)))
     work.used.update(pricer.counters.used)
 
 

@@ -18,7 +18,9 @@ from typing import Any
 from accord.engine.intents import as_json
 from accord.engine.shell import Connection
 from accord.ledger import terms as declared
+from accord.ledger.counting import counted
 from accord.ledger.proposing import recount
+from accord.ledger.room import Room, fit_again
 from accord.model.terms import BillingTerms
 from accord.rules.rating import Pricer
 
@@ -86,14 +88,6 @@ WHERE p.item_id = x.item_id AND p.part = x.part AND x.open
 
 # Counters on which a price stands: a meter, the progress of a fixed fee, a line that is rounded once.
 METERS = ("usage ", "progress ", "line ")
-COUNTERS = "SELECT name, used FROM billing_counter WHERE name = ANY(%(names)s) ORDER BY name FOR UPDATE"
-# A correction below zero had made room under its caps, which others may have taken meanwhile.
-MAY_EXCEED = """
-INSERT INTO cap_to_fit (engagement, legal_entity, exceeded)
-SELECT DISTINCT x.engagement, x.legal_entity, true
-FROM unnest(%(engagements)s::text[], %(entities)s::text[]) AS x (engagement, legal_entity) ORDER BY 1, 2
-ON CONFLICT (engagement, legal_entity) DO UPDATE SET exceeded = true
-"""
 
 
 @dataclass(slots=True)
@@ -158,12 +152,9 @@ async def reverse(
     told = [{"item_id": item, "part": part, "open": opened} for item, part, opened, _, _ in parts]
     await db.execute(OPPOSITE, {**about, "parts": as_json(told)})
     await db.execute(CLOSE, {"parts": as_json(told), "now": now})
-    below = [
-        each.terms[:2] for each in overtaken if each.amount < 0 and any(n.startswith("cap ") for n, *_ in each.met)
-    ]
-    if below:
-        places = {"engagements": [place[0] for place in below], "entities": [place[1] for place in below]}
-        await db.execute(MAY_EXCEED, places)
+    await fit_again(
+        db, [Room.left_by(each.terms[:2], each.amount, (name for name, *_ in each.met)) for each in overtaken]
+    )
     await recount(db, sorted({document for *_, opened, place, document in parts if opened and place == "draft"}))
     return result
 
@@ -174,8 +165,7 @@ async def _opposites(
     """What each is taken back at, and what that does to the counters it had met, one after the other."""
     names = {name for each in overtaken for name, _, _ in each.met}
     result.used = {name: used[name] for name in names & used.keys()}
-    if unread := sorted(names - used.keys()):
-        result.used.update(await (await db.execute(COUNTERS, {"names": unread})).fetchall())
+    result.used.update(await counted(db, names - used.keys()))
     terms: dict[tuple[str, str, int], BillingTerms | None] = {}
     items = []
     for each in overtaken:

@@ -66,14 +66,21 @@ def months_before(month: date, count: int) -> date:
     return date(number // 12, number % 12 + 1, 1)
 
 
+def tranches_of(retainer: Retainer, month: date) -> list[date]:
+    """The prepaid months from which work of a month may draw: those that have not expired, the oldest first."""
+    first = retainer.starts_on.replace(day=1)
+    last = months_before(first, -(retainer.months - 1))
+    months = (months_before(month, back) for back in range(retainer.rollover_months, -1, -1))
+    return [each for each in months if first <= each <= last]
+
+
 def counter_keys(terms: BillingTerms, days: Iterable[date]) -> list[str]:
     """Every counter that prices of work done on these days can touch."""
     keys = [cap_key(terms, cap) for cap in terms.caps]
     months = {day.replace(day=1) for day in days} if terms.retainer is not None or terms.usage else set()
     if terms.retainer is not None:
-        retainer = terms.retainer
-        tranches = {months_before(month, back) for month in months for back in range(retainer.rollover_months + 1)}
-        keys += [tranche_key(terms, retainer, month) for month in tranches]
+        tranches = {each for month in months for each in tranches_of(terms.retainer, month)}
+        keys += [tranche_key(terms, terms.retainer, month) for month in tranches]
     keys += [meter_key(terms, rate, month) for rate in terms.usage for month in months]
     keys += [key for fee in terms.fixed_fees for key in progress_keys(terms, fee)]
     return sorted(keys)

@@ -21,10 +21,10 @@ from accord.rules.rating.counters import (
     cap_key,
     line_key,
     meter_key,
-    months_before,
     no_conversion,
     progress_keys,
     tranche_key,
+    tranches_of,
 )
 from accord.rules.rating.priceable import Priceable
 from accord.rules.rating.rates import RateTable
@@ -106,6 +106,33 @@ class Pricer:
         met = [(cap, key) for cap, key in self._caps if cap.level is not CapLevel.LINE or cap.applies_to == entry.task]
         self._use(met, -amount, entry.worked_on)
         return self.counters.take_added()
+
+    def draw(self, entry: Priceable, amount: Decimal, quantity: Decimal, *, counted: bool) -> tuple[Part | None, Added]:
+        """What of a part that is not billed yet the retainer has money for by now; `counted` is whether the part counts
+        against the caps, which what is drawn does not."""
+        drawn = self._draw(amount, entry.worked_on) if self._terms.retainer is not None else ZERO
+        if not drawn:
+            return None, ()
+        if counted:
+            return self._drawn(drawn, amount, quantity, entry), self.unfit(entry, drawn)
+        return self._drawn(drawn, amount, quantity, entry), self.counters.take_added()
+
+    def undraw(
+        self, entry: Priceable, amount: Decimal, quantity: Decimal, month: date
+    ) -> tuple[tuple[Part, ...], Added]:
+        """Where a part lies that one prepaid month has no money for any more, and what that adds to the counters."""
+        assert self._terms.retainer is not None
+        self.counters.add(tranche_key(self._terms, self._terms.retainer, month), -amount)
+        return tuple(self._capped(amount, quantity, entry)), self.counters.take_added()
+
+    def overdrawn(self, month: date) -> Decimal:
+        """By how much more is drawn of a prepaid month than it has; below zero, by how much more was given back to it
+        than was drawn."""
+        retainer = self._terms.retainer
+        if retainer is None:
+            return ZERO
+        used = self.counters.of_key(tranche_key(self._terms, retainer, month))
+        return min(used, ZERO) or max(used - retainer.per_month.amount, ZERO)
 
     def exceeds(self, entry: Priceable) -> tuple[Decimal, str]:
         """By how much the caps that an entry meets are used beyond their limits, in the currency of the terms, and the
@@ -249,13 +276,16 @@ class Pricer:
         parts = []
         hours = quantity
         if drawn:
-            share = quantity if drawn == amount else _share(quantity, drawn, amount, entry.kind)
-            hours -= share
-            assert self._terms.retainer is not None
-            parts.append(Part("drawn", drawn, share, f"retainer {self._terms.retainer.id}"))
+            parts.append(self._drawn(drawn, amount, quantity, entry))
+            hours -= parts[0].quantity
         if rest or not drawn:
             parts.extend(self._capped(rest, hours, entry))
         return tuple(parts)
+
+    def _drawn(self, drawn: Decimal, amount: Decimal, quantity: Decimal, entry: Priceable) -> Part:
+        assert self._terms.retainer is not None
+        share = quantity if drawn == amount else _share(quantity, drawn, amount, entry.kind)
+        return Part("drawn", drawn, share, f"retainer {self._terms.retainer.id}")
 
     def _capped(self, amount: Decimal, quantity: Decimal, entry: Priceable) -> list[Part]:
         if not self._caps:
@@ -306,13 +336,8 @@ class Pricer:
         if not amount:
             return ZERO
         month = on.replace(day=1)
-        first = retainer.starts_on.replace(day=1)
-        last = months_before(first, -(retainer.months - 1))
         drawn = ZERO
-        for back in range(retainer.rollover_months, -1, -1):
-            tranche = months_before(month, back)
-            if not first <= tranche <= last:
-                continue
+        for tranche in tranches_of(retainer, month):
             key = tranche_key(self._terms, retainer, tranche)
             there = self.counters.of_key(key)
             if amount < 0:
