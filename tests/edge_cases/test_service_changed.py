@@ -229,6 +229,30 @@ def test_a_change_without_a_signature_waits_in_a_case_that_the_signature_settles
     play(place, script)
 
 
+def test_a_price_changed_in_billing_first_waits_for_its_change_order(place: Database) -> None:
+    """Somebody changes the subscription by hand before sales has the order: the period's invoice is a case, which goes
+    on by itself when the order arrives."""
+
+    async def script(scene: Scene) -> None:
+        await scene.sell("500.00", monthly="1000.00")
+        await scene.on_day(2)
+        account = scene.vendors.simulators["stripe"].account  # type: ignore[attr-defined]
+        (subscription,) = account.shelf("subscription").all()
+        for row in subscription["items"]["data"]:
+            row["price"] = {**row["price"], "unit_amount": 120000, "unit_amount_decimal": "120000"}
+        await scene.on_day(40)
+        assert scene.cases() == ["amounts_differ"]
+        assert of_service(scene) == [("subscription", "1000.00"), ("subscription", "1200.00")]
+        begins = scene.invoices()[-1]["lines"][0]["service_from"]
+        change(scene, "1200.00", Change_Order_From__c=begins)
+        await scene.rest()
+        assert scene.cases() == []
+        assert of_service(scene) == [("subscription", "1000.00"), ("subscription", "1200.00")]
+        await hold(scene)
+
+    play(place, script)
+
+
 def test_a_service_ends_earlier_by_a_change_order(place: Database) -> None:
     async def script(scene: Scene) -> None:
         await scene.sell("500.00", monthly="1000.00")

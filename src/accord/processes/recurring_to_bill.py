@@ -42,7 +42,7 @@ async def recurring_to_bill(closed: Fact) -> dict[str, object]:
         problems=_differences(invoice, schedule, firm),
         owner="finance",
         money=invoice.gross,
-        watch=(invoice.id,),
+        watch=(invoice.id, schedule.id),
     )
     project = engagement.project_of(schedule.legal_entity) if engagement is not None else None
     # A line a period; a schedule that began before its deal was activated has several on its first invoice.
