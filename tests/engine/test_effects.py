@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from accord.engine import interventions
-from accord.engine.outcomes import Absent, Misconfigured, Rejected, Transient
+from accord.engine.outcomes import Absent, Misconfigured, Rejected, Transient, Unknown
 from accord.engine.states import EffectState, Priority
 from accord.engine.story import Post, effect, process, together
 from accord.engine.turning import MAX_ATTEMPTS
@@ -244,6 +244,24 @@ async def test_a_dead_probe_is_retried_by_a_probe_never_by_a_send(shop: Workshop
         await interventions.retry(shop.db, id)
     await shop.finished(id)
     assert shop.vendors.times("a-0") == 1
+
+
+async def test_a_probe_that_was_not_answered_for_long_asks_again_within_two_minutes(shop: Workshop) -> None:
+    """However often it was asked in vain: once the vendor is back, money waits no longer than that for an answer."""
+    shop.vendors.script["a-0"].append(LOST)
+    shop.vendors.probes["a-0"].extend([Unknown("no answer")] * 100)
+    await shop.start(three_things, "a")
+    await shop.work()
+    asked = "SELECT count(*) FROM waiting_effect w JOIN effect e ON e.id = w.effect_id WHERE e.attempts >= %s"
+    left = "SELECT extract(epoch FROM not_before - clock_timestamp())::float FROM waiting_effect WHERE not due"
+
+    async def asked_often() -> Any:
+        if not await shop.one(asked, 12):
+            await shop.db.execute("UPDATE waiting_effect SET not_before = clock_timestamp()")
+            return None
+        return await shop.one(left)
+
+    assert 20 < await shop.until(asked_often, "many probes in vain") <= 90
 
 
 async def test_a_misconfigured_connection_pauses_with_one_incident_and_goes_on_when_resumed(shop: Workshop) -> None:

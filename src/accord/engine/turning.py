@@ -33,6 +33,9 @@ from accord.model.problem import Problem
 
 _READINGS = (Read, ReadRelated, ReadPolicy)
 OUTAGE_DELAY_SECONDS = 2.0  # the breaker keeps all but a trial from being sent, so waiting effects stay near the door
+LONGEST_RETRY_SECONDS = 600.0
+# A probe changes nothing, and money waits on its answer: however long a vendor has said nothing, it is asked again soon.
+LONGEST_PROBE_SECONDS = 60.0
 MAX_ATTEMPTS = 20  # with the waits of `retry_delay` about two hours; longer outages are carried by the breaker
 
 
@@ -70,9 +73,9 @@ class Live:
     again: bool = False  # to be claimed once more at once
 
 
-def retry_delay(attempt: int, jitter: float) -> float:
-    """Seconds before the next attempt: doubling from a quarter second to ten minutes, spread by `jitter` in [0, 1)."""
-    return float(min(600.0, 0.25 * 2 ** min(attempt, 12)) * (0.5 + jitter))
+def retry_delay(attempt: int, jitter: float, longest: float = LONGEST_RETRY_SECONDS) -> float:
+    """Seconds before the next attempt: doubling from a quarter second to `longest`, spread by `jitter` in [0, 1)."""
+    return float(min(longest, 0.25 * 2 ** min(attempt, 12)) * (0.5 + jitter))
 
 
 class Turning:
@@ -423,7 +426,7 @@ class Turning:
     ) -> None:
         attempts = (row.get("attempts") or 0) + counts
         if delay is None:
-            delay = retry_delay(attempts, sent.jitter)
+            delay = retry_delay(attempts, sent.jitter, LONGEST_PROBE_SECONDS if probe else LONGEST_RETRY_SECONDS)
         if probe:
             delay = max(delay, sent.grace_seconds)
         self._attempt(row, "probe" if sent.probed else "send", "unknown" if probe else "not done", reason)
