@@ -23,7 +23,7 @@ import psycopg
 import uvloop
 from pydantic import SecretStr
 
-from accord.app import WorkerProcess, open_house
+from accord.app import open_house
 from accord.demo.setup import connect_sandbox
 from accord.engine import statements
 from accord.engine.router import starts
@@ -34,6 +34,7 @@ from accord.model.customer import Customer
 from accord.model.events import Fact
 from accord.model.money import Money
 from accord.settings import Settings
+from accord.worker_process import WorkerProcess
 
 CALL_SECONDS = 0.4  # as a NetSuite record call takes; vendors.md 2.5 counts it against the account's slots
 BULK, POSTINGS, WORKERS = 1000, 50, 4

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from accord import app
-from accord.app import Outside, WorkerProcess, open_house
+from accord import app, worker_process
+from accord.app import Outside, open_house
 from accord.db.pool import DatabaseUnreachable
 from accord.settings import Settings
+from accord.worker_process import WorkerProcess
 
 
 class GoneAfterFirst:
@@ -48,7 +49,7 @@ async def test_a_database_that_does_not_answer_does_not_keep_a_worker_from_its_n
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It says good-bye for a moment only, and the reason it ended for is still what is raised."""
-    monkeypatch.setattr(app, "LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr(worker_process, "LAST_WORDS_SECONDS", 0.05)
 
     class SilentAfterFirst(GoneAfterFirst):
         @asynccontextmanager

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from accord.app import Outside, WorkerProcess, open_house
+from accord.app import Outside, open_house
 from accord.connect.store import Connection, save_connection
 from accord.connect.transport import Wire
 from accord.db.pool import transaction
 from accord.settings import Settings
+from accord.worker_process import WorkerProcess
 from tests.told_house import STORE, House, NetSuiteFirm, netsuite_house
 
 ENTRIES = 12

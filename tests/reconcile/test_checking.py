@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
-from accord.app import Cadence, WorkerProcess
 from accord.db.pool import Pool, transaction
 from accord.reconcile import checking
+from accord.worker_process import Cadence, WorkerProcess
 from tests.finance_firm import FinanceFirm
 
 LATER = datetime.now(UTC) + timedelta(days=1)

@@ -8,11 +8,12 @@ import signal
 import subprocess
 from collections.abc import Sequence
 
-from accord.app import PATIENCE_SECONDS, WorkerProcess, open_house
+from accord.app import PATIENCE_SECONDS, open_house
 from accord.cli.logs import configure
 from accord.demo.children import Child, end, require_free_port, start
 from accord.errors import NotFound, Unavailable
 from accord.settings import Settings
+from accord.worker_process import WorkerProcess
 
 
 def run_worker(poll_seconds: float | None) -> None:

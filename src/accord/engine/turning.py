@@ -34,7 +34,7 @@ from accord.model.problem import Problem
 _READINGS = (Read, ReadRelated, ReadPolicy)
 OUTAGE_DELAY_SECONDS = 2.0  # the breaker keeps all but a trial from being sent, so waiting effects stay near the door
 LONGEST_RETRY_SECONDS = 600.0
-# A probe changes nothing, and money waits on its answer: however long a vendor has said nothing, it is asked again soon.
+# A probe changes nothing, and money waits on its answer: a vendor that has long said nothing is soon asked again.
 LONGEST_PROBE_SECONDS = 60.0
 MAX_ATTEMPTS = 20  # with the waits of `retry_delay` about two hours; longer outages are carried by the breaker
 

@@ -12,7 +12,7 @@ import contextlib
 import gc
 import random
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,8 @@ from accord.engine import claiming, statements
 from accord.engine.claiming import Backlog, Claimed
 from accord.engine.dispatcher import Dispatcher, InFlight
 from accord.engine.identities import Identities
-from accord.engine.intents import Intended, as_json, write_intents
+from accord.engine.intents import Intended, write_intents
+from accord.engine.known_ids import KnownIds
 from accord.engine.lease import Fenced, Lease
 from accord.engine.outcomes import Committed, Rejected
 from accord.engine.shell import Changed, Connection, Knowledge, Vendors
@@ -88,7 +89,7 @@ class Worker:
         self._dispatcher = Dispatcher(
             vendors, now=monotonic, may_send=lease.holds, wake=self._woken.set, stories=lambda: len(self._live)
         )
-        self._known_ids: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self._known_ids = KnownIds(self._pace.known_ids)
         self._dispatcher.vendor_ids = self._known_ids
         self._backlog = Backlog(self._dispatcher, lease.worker_id)
         self._writing = Writing(lease.worker_id, knowledge)
@@ -224,7 +225,7 @@ class Worker:
         written.shared = await shared()
         if waiting:
             written.send.extend(await self._backlog.claim(connection, written.send))
-        await self._learn_ids(connection, written.send)
+        await self._known_ids.learn(connection, [(each.row, each.waiting_row) for each in written.send])
         self._release(turning, runnable, written)
         written.worked = bool(flights or runnable or written.send or turn)
         if turn or written.resolved or written.parked:
@@ -262,9 +263,9 @@ class Worker:
             if sent is None:
                 sent = sent_by_batch[about] = self._sent(turning.now, flight)
             if type(outcome) is Committed and outcome.vendor_id is not None:
-                self._remember((row["connection"], row["kind"], row["canonical_id"]), outcome.vendor_id)
+                self._known_ids.remember((row["connection"], row["kind"], row["canonical_id"]), outcome.vendor_id)
             if type(outcome) is Rejected:
-                self._unlearn_links(row)
+                self._known_ids.unlearn_links(row)
             turning.settle(live, row, outcome, sent)
         queued = {flight.row["id"] for flight in flights if flight.waiting_row}
         turning.turn.left_waiting = [row["id"] for row in turning.turn.finished if row["id"] in queued]
@@ -362,36 +363,6 @@ class Worker:
                 live.flights.discard(row["id"])
                 runnable[live.instance.id] = live
             turning.put_back(row, probe=flight.probe)
-
-    async def _learn_ids(self, connection: Connection, flights: Sequence[InFlight]) -> None:
-        """What the vendors call the objects these effects are about or refer to, in one query."""
-        wanted: set[tuple[str, str, str]] = set()
-        for flight in flights:
-            row = flight.row
-            if row["generation"] > 1 or flight.waiting_row:
-                wanted.add((row["connection"], row["kind"], row["canonical_id"]))
-            for link in row["links"] or ():
-                kind, about = link.split(" ", 1)
-                wanted.add((row["connection"], kind, about))
-        missing = [each for each in wanted if each not in self._known_ids]
-        if not missing:
-            return
-        rows = [{"connection": name, "kind": kind, "canonical_id": about} for name, kind, about in sorted(missing)]
-        cursor = await connection.execute(statements.VENDOR_IDS, {"rows": as_json(rows)}, prepare=True)
-        for name, about, kind, vendor_id in await cursor.fetchall():
-            self._remember((name, kind, about), vendor_id)
-
-    def _unlearn_links(self, row: Mapping[str, Any]) -> None:
-        """What a refused write referred to may have another id by now: merged with another there, or made anew."""
-        for link in row["links"] or ():
-            kind, about = link.split(" ", 1)
-            self._known_ids.pop((row["connection"], kind, about), None)
-
-    def _remember(self, about: tuple[str, str, str], vendor_id: str) -> None:
-        self._known_ids[about] = vendor_id
-        self._known_ids.move_to_end(about)
-        while len(self._known_ids) > self._pace.known_ids:
-            self._known_ids.popitem(last=False)
 
     def _release(self, turning: Turning, runnable: Mapping[int, Live], written: Written) -> None:
         """Let go of what has nothing under way here."""

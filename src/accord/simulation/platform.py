@@ -16,7 +16,7 @@ import psycopg
 
 from accord.api.door import Door, Entrances
 from accord.api.shelf import Shelf
-from accord.app import Cadence, House, Outside, WorkerProcess, prepare_session
+from accord.app import House, Outside, prepare_session
 from accord.connect.store import Connection
 from accord.connect.transport import Wire
 from accord.connect.vault import Vault
@@ -28,6 +28,7 @@ from accord.settings import Settings
 from accord.simulation.loop import INCARNATION, Incarnation, Look, VirtualLoop
 from accord.simulation.sessions import Server, SimulatedPool
 from accord.simulation.vendors import Vendors
+from accord.worker_process import Cadence, WorkerProcess
 
 BEAT_SECONDS = Look(1)
 CADENCE = Cadence(

@@ -14,8 +14,6 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-import psycopg
-
 from accord.app import open_switchboard
 from accord.connect.store import Connection, load_connection, save_connection
 from accord.connectors.stripe import register_webhook
@@ -24,7 +22,6 @@ from accord.demo.pushes import OUTBOUND_OBJECTS
 from accord.demo.setup import connect_sandbox
 from accord.engine.lease import LEASE_SECONDS
 from accord.engine.story import Process
-from accord.errors import AccordError
 from accord.invariants import Violation, check_always, check_settled
 from accord.invariants.asked import about, question
 from accord.processes import PROCESSES
@@ -36,11 +33,11 @@ from accord.simulation.firm import Firm
 from accord.simulation.history import History
 from accord.simulation.holdings import holdings_of
 from accord.simulation.loop import INCARNATION, Incarnation, Standstill, VirtualLoop, bury
+from accord.simulation.operator import Operator
 from accord.simulation.platform import Part, Platform
 from accord.simulation.sessions import STEADY, Fate, Server
 from accord.simulation.vendors import BusinessClock, Network, Vendors
 from accord.simulation.weather import Weather
-from accord.workbench import cases
 
 EPOCH = datetime(2026, 1, 5, 9, tzinfo=UTC)
 STILL = """
@@ -77,9 +74,6 @@ POLL_NOW = """
 UPDATE poll SET next_at = clock_timestamp()
 WHERE ctid = ANY (ARRAY(SELECT ctid FROM poll WHERE owner IS NULL FOR UPDATE SKIP LOCKED))
 """
-# Billing has issued this invoice; giving its story up leaves it unexplained, as the pages then say.
-STANDS_IN_BILLING = "subscription_unknown"
-OPEN_CASES = "SELECT id FROM business_case WHERE state = 'open' ORDER BY id"
 COUNTS = """
 SELECT (SELECT count(*) FROM effect WHERE state = 2), (SELECT count(*) FROM process WHERE end_state IS NOT NULL),
        (SELECT count(*) FROM business_case), (SELECT count(*) FROM event)
@@ -220,6 +214,7 @@ class Run:
         self.firm = Firm(self.vendors, self._stream("firm"), lambda: self.clock.now().date(), self.history)
         house, deals, now = self.platform.house(self.clock.now), self.firm.deals, self.clock.now
         self.consultants = Consultants(house, self._stream("consultants"), deals, now, self.history)
+        self._operator = Operator(house, self._chance, self.server.ask, self.history)
         self.controllers = Controllers(house, self._stream("controllers"), deals, now, self.history)
         self._people = Part("people", self.platform)
         self._people.incarnation = Incarnation("people")
@@ -308,7 +303,7 @@ class Run:
         if chance() < weather.deploy:
             self._deploy()
         if chance() < weather.operator:
-            await self._work_on_cases(calm=False)
+            await self._operator.work(calm=False)
 
     def _deploy(self) -> None:
         """The workers are replaced, one after the other, by ones whose new stories are of a newer version."""
@@ -334,7 +329,7 @@ class Run:
         for _ in range(LAST_ROUNDS):
             quiet = await self._still(REST_SECONDS)
             self._must_hold(check_always(self.server.ask))
-            settled = await self._work_on_cases(calm=True)
+            settled = await self._operator.work(calm=True)
             if quiet and not settled:
                 break
         if not await self._still(REST_SECONDS):
@@ -346,35 +341,6 @@ class Run:
         async with self.house.pool.connection() as db:
             self._must_hold(await check_books(db))
         self._must_hold([*check_always(self.server.ask), *check_settled(self.server.ask, holdings_of(self.vendors))])
-
-    async def _work_on_cases(self, *, calm: bool) -> int:
-        """Somebody opens the workbench; how many cases changed."""
-        open_cases = [row[0] for row in self.server.ask(OPEN_CASES)]
-        settled = 0
-        for id in open_cases:
-            verb = "retry" if calm else self._chance.choice(("retry", "retry", "answer", "skip", "cancel", "leave"))
-            settled += await self._settle(id, verb)
-        return settled
-
-    async def _settle(self, id: int, verb: str) -> int:
-        try:
-            async with transaction(self.house.pool) as db:
-                found = await cases.one(db, id)
-                if found.options and verb in ("answer", "retry"):
-                    await cases.answer(db, id, self._chance.choice(found.options), by="operator")
-                elif verb == "cancel" and self._chance.random() < 0.3 and found.reason != STANDS_IN_BILLING:
-                    await cases.cancel(db, id, "the operator gives it up", by="operator")
-                elif verb == "skip" and self._chance.random() < 0.3:
-                    await cases.skip(db, id, "the operator does without it", by="operator")
-                elif verb == "retry":
-                    await cases.retry(db, id, by="operator")
-                else:
-                    return 0
-        except (AccordError, psycopg.errors.DeadlockDetected) as refused:
-            self.history.note("operator refused", verb, type(refused).__name__)
-            return 0
-        self.history.note("operator", verb)
-        return 1
 
     # Stillness -------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from accord.app import until_first_ends
+from accord.worker_process import until_first_ends
 
 
 async def for_ever() -> None:
