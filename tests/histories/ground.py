@@ -75,6 +75,15 @@ SELECT * FROM (SELECT coalesce(sum(amount), 0) AS drawn FROM item_part WHERE dis
     (SELECT coalesce(sum(used), 0) AS used FROM billing_counter WHERE starts_with(name, 'retainer ')) c
 WHERE d.drawn <> c.used
 """
+# What counts against a cap is what lies where it can be billed, or was. What was held before it met its caps never did.
+CAPPED = """
+SELECT c.name, c.used, p.amount FROM billing_counter c CROSS JOIN (
+    SELECT sum(q.amount) AS amount FROM item_part q JOIN billable_item i ON i.id = q.item_id
+    WHERE q.engagement = 'DEA-1' AND i.kind IN ('time', 'expense', 'usage')
+        AND q.disposition NOT IN ('over_cap', 'non_billable')
+        AND (q.disposition <> 'held' OR q.came_from <> 'approved')) p
+WHERE c.name = 'cap DEA-1 US PO' AND c.used <> coalesce(p.amount, 0)
+"""
 # Nothing waits where there is room, once everything has its price: under every cap it meets, by the newest terms.
 ROOM = """
 SELECT p.item_id, p.amount FROM item_part p JOIN billable_item i ON i.id = p.item_id
@@ -132,6 +141,7 @@ LAW = {
     "a counter is not what the items used": COUNTED,
     "what is drawn is not what the retainer counts": DRAWN,
     "a proposal is not its parts": DOCUMENTS,
+    "a cap has not counted what lies under it": CAPPED,
 }
 
 

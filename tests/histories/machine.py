@@ -57,7 +57,7 @@ def work(draw: Any, n: int) -> WorkEntry:
     """Approved work of any kind at any place that has terms for it."""
     place = draw(st.sampled_from(PLACES))
     terms = TERMS[place]
-    kinds = [WorkKind.TIME] * 3 + [WorkKind.USAGE] * bool(terms.usage) + [WorkKind.EXPENSE] * bool(terms.expenses)
+    kinds = [WorkKind.TIME] * 3 + [WorkKind.USAGE] * 3 * bool(terms.usage) + [WorkKind.EXPENSE] * bool(terms.expenses)
     kind = draw(st.sampled_from(kinds))
     base = WorkEntry(
         id=f"WRK-{n}", revision=1, kind=kind, source="time", source_key=str(n), status=WorkStatus.APPROVED,
@@ -161,6 +161,18 @@ class Histories(RuleBasedStateMachine):
                 new = replace(old, worked_on=new.worked_on)
             changed.append(new)
         self._tell(changed, priced=priced, death=death)
+
+    def _metered(self) -> list[str]:
+        return sorted(id for id, each in self.entries.items() if each.kind is WorkKind.USAGE)
+
+    @precondition(lambda self: self._metered())
+    @rule(data=st.data(), units=st.integers(60, 160), death=DEATHS)
+    def metered_again(self, data: Any, units: int, death: Any) -> None:
+        """Units of a month under others that were priced on top of them: taken back, told again, or other ones."""
+        old = self.entries[data.draw(st.sampled_from(self._metered()))]
+        gone = old.status is WorkStatus.APPROVED and data.draw(st.booleans())
+        status = WorkStatus.RECALLED if gone else WorkStatus.APPROVED
+        self._tell([replace(old, status=status, quantity=Decimal(units))], priced=True, death=death)
 
     @rule(place=st.sampled_from(CAPPED), by=st.sampled_from([0, 1000, 10_000]), death=DEATHS)
     def cap_changed(self, place: tuple[str, str], by: int, death: Any) -> None:

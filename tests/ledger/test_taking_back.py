@@ -10,9 +10,10 @@ import pytest
 
 from accord.db.pool import Pool, transaction
 from accord.ledger.dispositions import Disposition, move_document
+from accord.ledger.fitting import fit_waiting
 from accord.ledger.postings import write
 from accord.model.money import Money
-from accord.model.terms import UsageRate, UsageTier
+from accord.model.terms import Cap, CapLevel, UsageRate, UsageTier
 from accord.model.work import WorkEntry, WorkKind, WorkStatus
 from tests.ledger.worked import NOW, TERMS, agree, bill, entry, lies, proposal, rows, usd, work
 
@@ -84,3 +85,19 @@ async def test_an_invoice_with_a_correction_on_it_is_paid_in_parts_to_the_cent(p
             await write(db, [(post.entry, post.items, post.postings)])
     placed = "SELECT disposition, sum(amount) FROM item_part WHERE document = '%s' GROUP BY 1"
     assert await rows(pool, placed % id) == [("collected", Decimal("600.00"))]
+
+
+async def test_what_others_cost_more_without_it_counts_against_the_caps(pool: Pool) -> None:
+    """100 calls at 1.00, then 100 at 0.50 on top. Without the first the second are worth 100.00: 50.00 more lie in WIP,
+    and what exceeds the cap with them lies over it."""
+    cap = Cap("PO", CapLevel.PURCHASE_ORDER, usd("170"))
+    await agree(pool, replace(TERMS, usage=(UsageRate("U", "call", TIERS),), caps=(cap,)))
+    await work(pool, calls(2, 100), calls(3, 100), calls(4, 40))
+    assert await lies(pool) == {"wip": "170.00"}
+    await work(pool, replace(calls(2, 100), revision=2, status=WorkStatus.RECALLED))
+    used = "SELECT used FROM billing_counter WHERE name = 'cap DEA-1 US PO'"
+    assert await rows(pool, used) == [(Decimal("120.00"),)]
+    assert await lies(pool) == {"wip": "120.00"}
+    await work(pool, calls(5, 120))
+    await fit_waiting(pool, NOW)
+    assert await lies(pool) == {"wip": "170.00", "over_cap": "10.00"}

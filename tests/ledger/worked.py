@@ -52,14 +52,11 @@ async def work(pool: Pool, *entries: WorkEntry, now: datetime = NOW) -> RatingRe
     return await rate_waiting(pool, now)
 
 
-# What each counter must have come to: what the items that stand have added, and what changed caps moved of them.
+# What each counter must have come to: what items have added, those that take others back too, and what was moved since.
 COUNTERS_ARE_RIGHT = """
-WITH standing AS (
-    SELECT i.id, i.counters FROM billable_item i
-    WHERE i.reverses IS NULL AND NOT EXISTS (SELECT FROM billable_item r WHERE r.reverses = i.id)
-), added AS (
-    SELECT c ->> 0 AS name, (c ->> 1)::numeric AS amount FROM standing s, jsonb_array_elements(s.counters) c
-    UNION ALL SELECT m.counter, m.added FROM standing s JOIN cap_move m ON m.item_id = s.id
+WITH added AS (
+    SELECT c ->> 0 AS name, (c ->> 1)::numeric AS amount FROM billable_item i, jsonb_array_elements(i.counters) c
+    UNION ALL SELECT m.counter, m.added FROM cap_move m
 )
 SELECT b.name, b.used, coalesce(sum(a.amount), 0) FROM billing_counter b LEFT JOIN added a ON a.name = b.name
 GROUP BY 1, 2 HAVING b.used <> coalesce(sum(a.amount), 0)

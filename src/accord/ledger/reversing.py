@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +23,8 @@ from accord.ledger.proposing import recount
 from accord.ledger.room import Room, fit_again
 from accord.model.terms import BillingTerms
 from accord.rules.rating import Pricer
+from accord.rules.rating.counters import cap_key
+from accord.rules.rating.pricer import NEARLY
 
 # Fields that make the price: a revision that changes none of them leaves its item as it is.
 PRICED = (
@@ -92,11 +94,13 @@ METERS = ("usage ", "progress ", "line ")
 
 @dataclass(slots=True)
 class Reversal:
-    """What was taken back: how many `items`; `used`, what the counters they had met stand at without them; entries
-    whose price does not change (`unchanged`) and those that only a person can take back (`stuck`)."""
+    """What was taken back: how many `items`; `used`, what the counters they had met stand at without them; `rooms`,
+    what that leaves to others; entries whose price does not change (`unchanged`) and those that only a person can take
+    back (`stuck`)."""
 
     items: int = 0
     used: dict[str, Decimal] = field(default_factory=dict)
+    rooms: set[Room] = field(default_factory=set)
     unchanged: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
 
@@ -152,9 +156,7 @@ async def reverse(
     told = [{"item_id": item, "part": part, "open": opened} for item, part, opened, _, _ in parts]
     await db.execute(OPPOSITE, {**about, "parts": as_json(told)})
     await db.execute(CLOSE, {"parts": as_json(told), "now": now})
-    await fit_again(
-        db, [Room.left_by(each.terms[:2], each.amount, (name for name, *_ in each.met)) for each in overtaken]
-    )
+    await fit_again(db, result.rooms)
     await recount(db, sorted({document for *_, opened, place, document in parts if opened and place == "draft"}))
     return result
 
@@ -174,13 +176,30 @@ async def _opposites(
             if each.terms not in terms:
                 terms[each.terms] = await declared.of_version(db, each.terms[:2], each.terms[2])
             amount = _metered(each, terms[each.terms], result.used)
-        counters = []
+        changes: dict[str, Decimal] = {}
         for name, added, _ in each.met:
-            change = amount if name.startswith("earned ") else -Decimal(added)
+            changes[name] = changes.get(name, Decimal(0)) - Decimal(added)
+        # What others cost more or less without it lies in WIP, where it counts against the caps.
+        between = amount + each.amount
+        for name, change in changes.items():
+            if name.startswith("earned "):
+                changes[name] = amount
+            elif name.startswith("cap ") and between:
+                changes[name] = change + _counted(between, each, name, -change, terms[each.terms])
+        for name, change in changes.items():
             result.used[name] = result.used.get(name, Decimal(0)) + change
-            counters.append([name, str(change), str(result.used[name])])
+        counters = [[name, str(change), str(result.used[name])] for name, change in changes.items()]
         items.append({"id": each.id, "amount": str(amount), "counters": counters or None})
+        result.rooms |= {Room.left_by(each.terms[:2], gone, changes) for gone in (each.amount, -between) if gone}
     return items
+
+
+def _counted(between: Decimal, item: _Overtaken, name: str, taken: Decimal, terms: BillingTerms | None) -> Decimal:
+    """So much of a difference in a cap's own currency: as the item itself was counted, where that is another one."""
+    cap = next((each for each in terms.caps if cap_key(terms, each) == name), None) if terms is not None else None
+    if terms is None or cap is None or cap.limit.currency == terms.currency or not item.amount:
+        return between
+    return (between * taken / item.amount).quantize(NEARLY, rounding=ROUND_HALF_UP)
 
 
 def _metered(item: _Overtaken, terms: BillingTerms | None, used: Mapping[str, Decimal]) -> Decimal:
