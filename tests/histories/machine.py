@@ -7,6 +7,7 @@ must keep the law and be the same.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -21,6 +22,7 @@ from accord.engine.shell import Kept
 from accord.errors import Conflict, NotFound, UsageError
 from accord.ledger import approving
 from accord.ledger.fitting import fit_waiting
+from accord.ledger.holding import release_held
 from accord.ledger.proposing import propose
 from accord.ledger.rating import rate_waiting
 from accord.ledger.terms import declare
@@ -224,6 +226,18 @@ class Histories(RuleBasedStateMachine):
                         )
             except (Conflict, NotFound, UsageError):
                 pass
+
+        self.step(doing, death)
+
+    @rule(place=st.sampled_from(PLACES), reason=st.sampled_from(["the receipt is missing", "?"]), death=DEATHS)
+    def freed(self, place: tuple[str, str], reason: str, death: Any) -> None:
+        """What is held for a reason is let go; done already, it is not there."""
+
+        async def doing(pool: Any, _: Ground) -> None:
+            with contextlib.suppress(NotFound):
+                async with transaction(pool) as db:
+                    await release_held(db, *place, TERMS[place].currency, reason, by="fatima", at=NOW)
+            await fit_waiting(pool, NOW)
 
         self.step(doing, death)
 

@@ -123,7 +123,7 @@ def _others(app: FastAPI, state: State) -> None:
             freed = await release_held(
                 db, engagement, entity, currency, reason, by=session.principal.actor, at=state.now()
             )
-        done = f"{count(freed, 'part')} went back to WIP and into the next proposal."
+        done = f"{count(freed, 'part')} released: what the caps have room for goes into the next proposal."
         about = {"engagement": engagement, "entity": entity, "currency": currency, "where": "wip", "done": done}
         return RedirectResponse(f"/finance/items?{urlencode(about)}", status_code=303)
 

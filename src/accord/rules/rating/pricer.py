@@ -107,6 +107,13 @@ class Pricer:
         self._use(met, -amount, entry.worked_on)
         return self.counters.take_added()
 
+    def admit(self, entry: Priceable, amount: Decimal, quantity: Decimal) -> tuple[tuple[Part, ...], Added]:
+        """Where a part lies that was held before it met the limit of its expense rule and the caps, and what that adds
+        to the counters; its price stays what it was."""
+        rule = self._expense_rule(entry.category) if entry.kind is WorkKind.EXPENSE else None
+        parts = self._capped(amount, quantity, entry) if rule is None else self._within_limit(rule, amount, entry)
+        return tuple(parts), self.counters.take_added()
+
     def draw(self, entry: Priceable, amount: Decimal, quantity: Decimal, *, counted: bool) -> tuple[Part | None, Added]:
         """What of a part that is not billed yet the retainer has money for by now; `counted` is whether the part counts
         against the caps, which what is drawn does not."""

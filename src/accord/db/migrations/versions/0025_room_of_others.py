@@ -10,7 +10,8 @@ LIMITS = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0;"
 ROOM = """
 ALTER TABLE cap_to_fit ADD COLUMN redrawn boolean NOT NULL DEFAULT false,
     ADD COLUMN transferred boolean NOT NULL DEFAULT false;
-INSERT INTO allowed_move VALUES ('wip', 'drawn'), ('draft', 'drawn'), ('over_cap', 'drawn'), ('drawn', 'over_cap')
+INSERT INTO allowed_move VALUES ('wip', 'drawn'), ('draft', 'drawn'), ('over_cap', 'drawn'), ('drawn', 'over_cap'),
+    ('held', 'over_cap')
     ON CONFLICT DO NOTHING;
 """
 
