@@ -39,6 +39,7 @@ SELECT {COLUMNS} FROM item_part p JOIN billable_item i ON i.id = p.item_id
 LEFT JOIN proposal d ON d.id = p.document
 WHERE p.engagement = %(engagement)s AND p.legal_entity = %(entity)s AND p.currency = %(currency)s AND p.amount > 0
     AND i.kind IN ('time', 'usage') AND i.reverses IS NULL AND p.worked_on >= %(first)s
+    AND p.worked_on < %(after)s
     AND i.terms_version IN (SELECT b.version FROM billing_terms b WHERE b.engagement = %(engagement)s
         AND b.legal_entity = %(entity)s AND b.body -> 'retainer' ->> 'id' = %(retainer)s)
     AND (p.disposition IN ('wip', 'over_cap') OR p.disposition = 'draft' AND d.status IN ('draft', 'held'))
@@ -107,13 +108,21 @@ async def _draw_what_is_there(
     db: Connection, key: declared.Key, terms: BillingTerms, moved: Moves, now: datetime
 ) -> None:
     """Draw what is not billed yet from the prepaid months that have something left for it."""
-    assert terms.retainer is not None
+    retainer = terms.retainer
+    assert retainer is not None
+    first = retainer.starts_on.replace(day=1)
+    months = [months_before(first, -number) for number in range(retainer.months)]
+    known = await pricer_of(db, terms, months)
+    left = [month for month in months if known.prepaid_left(month)]
+    if not left:
+        return
     entry = f"retainer has room {now.isoformat()}"
     place: tuple[date, str, int] = (date.min, "", 0)
     while True:
         about = {
             "engagement": key[0], "entity": key[1], "currency": terms.currency, "limit": AT_ONCE,
-            "retainer": terms.retainer.id, "first": terms.retainer.starts_on.replace(day=1),
+            "retainer": retainer.id, "first": left[0],
+            "after": months_before(left[-1], -(retainer.rollover_months + 1)),
             "day": place[0], "item": place[1], "part": place[2],
         }  # fmt: skip
         rows = [PartThere(*row) for row in await (await db.execute(UNBILLED, about)).fetchall()]

@@ -132,6 +132,13 @@ class Pricer:
         self.counters.add(tranche_key(self._terms, self._terms.retainer, month), -amount)
         return tuple(self._capped(amount, quantity, entry)), self.counters.take_added()
 
+    def prepaid_left(self, month: date) -> Decimal:
+        """What a prepaid month has left."""
+        retainer = self._terms.retainer
+        if retainer is None:
+            return ZERO
+        return max(retainer.per_month.amount - self.counters.of_key(tranche_key(self._terms, retainer, month)), ZERO)
+
     def overdrawn(self, month: date) -> Decimal:
         """By how much more is drawn of a prepaid month than it has; below zero, by how much more was given back to it
         than was drawn."""
