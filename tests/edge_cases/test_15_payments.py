@@ -82,6 +82,27 @@ def test_what_is_paid_too_much_is_unapplied_cash_that_pays_another_invoice(place
     play(place, script)
 
 
+def test_what_is_paid_too_much_pays_two_other_invoices(place: Database) -> None:
+    """In the ERP both are lines of one payment: neither has an id of its own, and each is remembered as written."""
+
+    async def script(scene: Scene) -> None:
+        first, second, third = await scene.invoiced("1000.00", "500.00", "300.00")
+        scene.pays(first, 140000)
+        await scene.rest()
+        (over,) = scene.records("unapplied_cash")
+        for invoice, amount in ((second, "150.00"), (third, "60.00")):
+            async with scene.database() as db:
+                await cash.apply_cash(db, over["id"], invoice["number"], Decimal(amount), by="paula", at=scene.at)
+            await scene.rest()
+        assert owed(scene) == [("paid", "1190.00"), ("open", "150.00"), ("open", "60.00")]
+        (payment,) = scene.held("netsuite", "customerPayment")
+        assert (payment["applied"], payment["unapplied"]) == (1400, 0)
+        assert scene.cases() == []
+        await scene.agrees()
+
+    play(place, script)
+
+
 def test_one_payment_with_a_bank_fee_pays_the_oldest_invoices_first(place: Database) -> None:
     async def script(scene: Scene) -> None:
         await scene.invoiced("1000.00", "500.00", "200.00")

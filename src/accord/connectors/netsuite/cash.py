@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from accord.connect.connector import Action, Proof
@@ -32,6 +33,7 @@ def _path(write: Write, kind: str, id: str) -> str:
 
 
 # What is unapplied of a payment or credit memo pays an invoice: a line of its `apply` sublist, matched by the invoice.
+# A line has no id of its own, and that of its record is the one of the payment or memo, which several may pay from.
 
 
 async def apply(session: Session, writes: Sequence[Write]) -> Sequence[Outcome]:
@@ -47,7 +49,8 @@ async def _apply(session: Session, write: Write) -> Outcome:
         "amount": Decimal(body["on_invoice"]["amount"]),
     }
     path = _path(write, body["source_kind"], body["source_id"])
-    return await patch(session, SOURCES[body["source_kind"]], path, {"apply": {"items": [line]}})
+    outcome = await patch(session, SOURCES[body["source_kind"]], path, {"apply": {"items": [line]}})
+    return replace(outcome, vendor_id=None) if isinstance(outcome, Committed) else outcome
 
 
 async def applied(session: Session, write: Write) -> Outcome:
@@ -62,7 +65,7 @@ async def applied(session: Session, write: Write) -> Outcome:
     paid = _pays(held, write, body["invoice_id"])
     if held is None or paid != Decimal(body["on_invoice"]["amount"]):
         return Absent(f"it pays {paid} of the invoice")
-    return Committed(str(held["id"]))
+    return Committed()
 
 
 def _pays(held: Json | None, write: Write, invoice_id: str) -> Decimal:
