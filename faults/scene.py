@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -166,3 +166,11 @@ def _vendors(settings: Settings) -> tuple[list[subprocess.Popen[bytes]], dict[st
     started = list(play._children)  # noqa: SLF001  (they are ours to end)
     play._children.clear()  # noqa: SLF001
     return started, places
+
+
+async def until(true: Callable[[], bool], what: str, *, within: float) -> None:
+    """Wait until something is so; AssertionError when it is not within so many seconds."""
+    deadline = time.monotonic() + within
+    while not await asyncio.to_thread(true):
+        assert time.monotonic() < deadline, f"no {what} after {within} s"
+        await asyncio.sleep(0.2)

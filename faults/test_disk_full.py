@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from accord.db.embedded import EmbeddedDatabaseFailed
 
 from .callers import calling
 from .postgres import OwnPostgres, own_postgres
-from .scene import Scene, scene
+from .scene import Scene, scene, until
 from .test_failover import PUSHED, answers, key
 
 DISK = "400m"
@@ -70,9 +70,9 @@ async def test_the_disk_of_the_tables_is_full(tmp_path: Path, disk: Path) -> Non
             base_url, reader = f"http://127.0.0.1:{here.settings.port}", await key(here)
             async with calling(base_url, here.push_secrets["netsuite"], reader) as callers:
                 loading = asyncio.create_task(here.load())
-                await until(lambda: here.standing()["activated"] > 5, "work under way")
+                await until(lambda: here.standing()["activated"] > 5, "work under way", within=NOTICED_SECONDS)
                 with full(disk):
-                    await until(lambda: SAID in worker_log(here), "a worker that says it")
+                    await until(lambda: SAID in worker_log(here), "a worker that says it", within=NOTICED_SECONDS)
                     assert "disk" in await until_not_ready(here.settings.port)
                     await asyncio.sleep(FULL_SECONDS)
                 during = here.standing()  # not before: a new session may need to write a file of its own
@@ -101,10 +101,10 @@ async def test_the_whole_disk_is_full(tmp_path: Path, disk: Path) -> None:
             keeping = asyncio.create_task(asyncio.to_thread(keep_running, database, stop := asyncio.Event()))
             try:
                 loading = asyncio.create_task(here.load())
-                await until(lambda: here.standing()["activated"] > 5, "work under way")
+                await until(lambda: here.standing()["activated"] > 5, "work under way", within=NOTICED_SECONDS)
                 with full(disk):
                     await asyncio.to_thread(exhaust_log_of_changes, database)
-                    await until(lambda: "database lost" in worker_log(here), "a lost database")
+                    await until(lambda: "database lost" in worker_log(here), "a lost database", within=NOTICED_SECONDS)
                     await asyncio.sleep(FULL_SECONDS)
                 await loading
                 during = here.standing()
@@ -140,13 +140,6 @@ def keep_running(database: OwnPostgres, stop: asyncio.Event) -> None:
 
 def worker_log(here: Scene) -> str:
     return (here.settings.home / "log" / "worker.log").read_text()
-
-
-async def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + NOTICED_SECONDS
-    while not await asyncio.to_thread(true):
-        assert time.monotonic() < deadline, f"no {what} after {NOTICED_SECONDS} s"
-        await asyncio.sleep(0.2)
 
 
 async def until_not_ready(port: int) -> str:

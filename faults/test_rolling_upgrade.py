@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from accord.demo.children import Child, end
 from accord.imports.crm_pipeline import load
 
 from .releases import newer, older
-from .scene import Scene, scene
+from .scene import Scene, scene, until
 
 PATIENCE_SECONDS = 60
 STORIES = """
@@ -58,9 +56,9 @@ async def test_old_and_new_code_on_one_database(
         pids = [each.pid for each in old]
         half = len(here.pipeline.opportunities) // 2
         await bring_in(here, slice(half))
-        await until(lambda: here.standing()["activated"] > 20, "work of the old release")
+        await until(lambda: here.standing()["activated"] > 20, "work of the old release", within=PATIENCE_SECONDS)
         new = [hire(new_code)]
-        await until(lambda: migrate.current(database_url) == "planted", "the newer tables")
+        await until(lambda: migrate.current(database_url) == "planted", "the newer tables", within=PATIENCE_SECONDS)
         loading = asyncio.create_task(bring_in_by_and_by(here, half))
         wrong = 0
         for each in old:
@@ -68,7 +66,7 @@ async def test_old_and_new_code_on_one_database(
             await asyncio.to_thread(here.kill if each is old[0] else stop, each)
             new.append(hire(new_code))
             if each is not old[-1]:
-                await until(lambda: here.ask(BEGUN)[0][0] > 10, "stories of the newer version")
+                await until(lambda: here.ask(BEGUN)[0][0] > 10, "stories of the newer version", within=PATIENCE_SECONDS)
                 for _ in range(20):
                     wrong += here.ask(IN_WRONG_HANDS, [pids])[0][0]
                     await asyncio.sleep(0.1)
@@ -109,10 +107,3 @@ def look_at_versions(here: Scene) -> None:
     assert here.ask(TWICE) == [(0,)]
     assert all(told.values()), told
     print(f"  stories of the old version {told[False]}, of the newer {told[True]}")
-
-
-async def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not await asyncio.to_thread(true):
-        assert time.monotonic() < deadline, f"no {what} after {PATIENCE_SECONDS} s"
-        await asyncio.sleep(0.1)
