@@ -16,7 +16,7 @@ from accord.ledger.part_moves import COLUMNS, Moves, PartThere, move_parts, pric
 from accord.ledger.proposing import recount
 from accord.ledger.room import Room, fit_again
 from accord.model.money import Money
-from accord.model.terms import BillingTerms
+from accord.model.terms import BillingTerms, Retainer
 from accord.rules.rating.counters import months_before, tranche_key
 
 AT_ONCE = 10_000
@@ -53,9 +53,10 @@ async def redraw(db: Connection, key: declared.Key, terms: BillingTerms, now: da
     the customer's counters; how many parts."""
     retainer = terms.retainer
     assert retainer is not None
-    first = retainer.starts_on.replace(day=1)
+    months = _prepaid(retainer)
+    known = await pricer_of(db, terms, months)
     billed, drawn = Moves(), Moves()
-    for month in (months_before(first, -number) for number in range(retainer.months)):
+    for month in (each for each in months if known.overdrawn(each)):
         await _bill_beyond(db, key, terms, month, billed, now)
     await _draw_what_is_there(db, key, terms, drawn, now)
     parts = len(billed.rows) + len(drawn.rows)
@@ -77,8 +78,6 @@ async def _bill_beyond(
     assert terms.retainer is not None
     pricer = await pricer_of(db, terms, [month])
     beyond = pricer.overdrawn(month)
-    if not beyond:
-        return
     about = {
         "engagement": key[0], "entity": key[1], "currency": terms.currency, "first": month,
         "after": months_before(month, -(terms.retainer.rollover_months + 1)),
@@ -110,8 +109,7 @@ async def _draw_what_is_there(
     """Draw what is not billed yet from the prepaid months that have something left for it."""
     retainer = terms.retainer
     assert retainer is not None
-    first = retainer.starts_on.replace(day=1)
-    months = [months_before(first, -number) for number in range(retainer.months)]
+    months = _prepaid(retainer)
     known = await pricer_of(db, terms, months)
     left = [month for month in months if known.prepaid_left(month)]
     if not left:
@@ -143,6 +141,12 @@ async def _draw_what_is_there(
         moved.rows += moves.rows
         moved.notes += moves.notes
         place = (rows[-1].worked_on, rows[-1].item, rows[-1].part)
+
+
+def _prepaid(retainer: Retainer) -> list[date]:
+    """The months that are paid for."""
+    first = retainer.starts_on.replace(day=1)
+    return [months_before(first, -number) for number in range(retainer.months)]
 
 
 def _within(beyond: Decimal, amount: Decimal, used: Decimal) -> Decimal:
